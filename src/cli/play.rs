@@ -356,6 +356,7 @@ impl Run<'_> {
     async fn play(&self, context: &Context, books: &[Book]) -> Result<(ExitStatus, Output), CommandError> {
         for book in books {
             let executor = self.executor(book, &|_, _| Vec::new());
+            executor.check_serial(&book.playbook).map_err(CommandError::usage)?;
             executor.check_become(&book.playbook, &book.hosts).map_err(|why| {
                 CommandError::usage(why)
                     .hint("Nothing was done. Log in as that user, or use `sudo -u` in the commands.")
@@ -426,6 +427,8 @@ impl Run<'_> {
             step: self.play.step.then(|| Step::new(ui::ask)),
             selection: self.selection.clone(),
             forks: self.forks,
+            limit: self.play.limit.clone(),
+            verbosity: u8::from(terminal::is_verbose()),
             running: Running::default(),
         }
     }

@@ -63,7 +63,9 @@ impl Inventory {
         folders.extend(playbook.map(Path::to_owned));
         let files = folders.iter().map(|folder| loader.read_var_files(folder)).collect::<Result<Vec<_>, _>>()?;
         let (warnings, vault) = (loader.warnings, Arc::clone(vault));
-        Ok(Self { warnings, vault, ..vars::build(loader.builder, &files) })
+        let sources = sources.iter().filter(|source| source.exists());
+        let sources = sources.map(|source| std::path::absolute(source).unwrap_or_else(|_| source.clone())).collect();
+        Ok(Self { sources, warnings, vault, ..vars::build(loader.builder, &files) })
     }
 }
 

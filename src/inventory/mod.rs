@@ -53,6 +53,8 @@ pub struct Inventory {
     pub hosts: IndexMap<String, Host>,
     /// The variables of each group, also of groups that have no host yet.
     pub group_vars: BTreeMap<String, Vars>,
+    /// The files and folders that were read, in their order.
+    pub sources: Vec<PathBuf>,
     /// The faults in the sources that were passed over, each a sentence without a full stop.
     pub warnings: Vec<String>,
     /// The passwords of the closed values in the variables.

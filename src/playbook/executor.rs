@@ -9,6 +9,7 @@ mod place;
 mod play_tasks;
 mod state;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use super::outcome::SetVars;
 use super::outcome::Status;
 use super::parse::Options;
 use super::play::Background;
+use super::play::BatchSize;
 use super::play::Play;
 use super::play::Playbook;
 use super::play::Role;
@@ -94,6 +96,10 @@ pub struct Executor<'a> {
     pub selection: Selection,
     /// How many hosts run a task at once.
     pub forks: usize,
+    /// The pattern that limits the hosts (`--limit`), for templates.
+    pub limit: Option<String>,
+    /// How much is printed (`-v`), for templates.
+    pub verbosity: u8,
     /// The tasks that are under way.
     pub running: Running,
 }
@@ -137,6 +143,7 @@ impl Executor<'_> {
         hosts: Vec<Vec<String>>,
         callback: &mut (dyn FnMut(&Event<'_>) + Send),
     ) -> u8 {
+        let playbook = &*self.with_batches(playbook);
         let (jobs, driver) = background::jobs();
         driver.drive(self.play_with((Arc::new(jobs), results), playbook, hosts, callback)).await
     }
@@ -156,6 +163,7 @@ impl Executor<'_> {
             iterator,
             inventory,
             batch_vars,
+            losses: None,
             hosts: hosts_now,
             surroundings,
             requested,
@@ -174,7 +182,9 @@ impl Executor<'_> {
                         (state.callback)(&Event::NoHosts);
                     }
                     state.folder = play.folder();
-                    state.batch_vars = self.batch_vars(play, &state.inventory, &hosts);
+                    state.batch_vars = self.batch_vars(play, &state.inventory, (&hosts, &hosts));
+                    state.losses = None;
+                    self.name_handlers(&mut state, play);
                 }
                 Next::Task(play, ..) | Next::Handler(play, ..) if play.strategy == Strategy::Free => {
                     self.run_free(&mut state, play).await;
@@ -189,6 +199,26 @@ impl Executor<'_> {
         code
     }
 
+    /// Refuses a playbook whose `serial` is a template that cannot be filled in.
+    pub fn check_serial(&self, playbook: &Playbook) -> Result<(), String> {
+        playbook.plays.iter().try_for_each(|play| BatchSize::filled(&play.serial, &self.play_scope(play)).map(drop))
+    }
+
+    /// Fills in the sizes of the batches. Hosts have no say in them.
+    fn with_batches<'p>(&self, playbook: &'p Playbook) -> Cow<'p, Playbook> {
+        let has_template = |play: &Play| play.serial.iter().any(|size| matches!(size, BatchSize::Template(_)));
+        if !playbook.plays.iter().any(has_template) {
+            return Cow::Borrowed(playbook);
+        }
+        let mut playbook = playbook.clone();
+        for play in &mut playbook.plays {
+            let sizes = BatchSize::filled(&play.serial, &self.play_scope(play));
+            // Templates were checked before. One host at a time does least.
+            play.serial = sizes.unwrap_or_else(|_| vec![BatchSize::Count(1)]);
+        }
+        Cow::Owned(playbook)
+    }
+
     /// Refuses a playbook that would have to become a user in a way that muster does not know. The error names the host.
     pub fn check_become(&self, playbook: &Playbook, hosts: &[Vec<String>]) -> Result<(), String> {
         for (play, names) in playbook.plays.iter().zip(hosts) {
@@ -198,7 +228,7 @@ impl Executor<'_> {
             }
             let on = tasks.any(|task| task.settings.r#become.on == Flag::On).into();
             let wanted = Become { on, ..Become::default() };
-            let batch_vars = self.batch_vars(play, &self.inventory, names);
+            let batch_vars = self.batch_vars(play, &self.inventory, (names, names));
             for host in names.iter().filter_map(|name| self.inventory.hosts.get(name)) {
                 let scope = self.scope(&batch_vars, (play, &play.shared), None, host, Default::default());
                 run_as::run_as(&scope, &wanted, None).map_err(|why| format!("host {}: {why}", host.name))?;
@@ -207,25 +237,42 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn title(&self, play: &Play) -> String {
-        let layers = [&play.vars, &self.extra].map(|vars| Layer::written(Arc::clone(vars)));
-        let scope = Scope::new(layers.to_vec()).with_vault(&self.inventory.vault);
-        scope.text(&play.name).unwrap_or_else(|_| play.name.clone())
+    /// Fills in the names of the handlers from the variables that all hosts share.
+    fn name_handlers(&self, state: &mut RunState<'_, '_>, play: &Play) {
+        state.iterator.name_handlers(|shared, text| {
+            let layers = [&shared.defaults, &play.vars, &shared.vars, &self.extra];
+            let scope = Scope::new(layers.map(|vars| Layer::written(Arc::clone(vars))).to_vec());
+            scope.with_vault(&self.inventory.vault).text(text).unwrap_or_else(|_| text.to_owned())
+        });
     }
 
-    /// Returns the variables that are the same for every host of a batch.
-    fn batch_vars(&self, play: &Play, inventory: &Inventory, hosts: &[String]) -> Arc<Vars> {
+    fn title(&self, play: &Play) -> String {
+        self.play_scope(play).text(&play.name).unwrap_or_else(|_| play.name.clone())
+    }
+
+    /// Returns the variables that a play has before it has hosts.
+    fn play_scope(&self, play: &Play) -> Scope {
+        let layers = [&play.vars, &self.extra].map(|vars| Layer::written(Arc::clone(vars)));
+        Scope::new(layers.to_vec()).with_vault(&self.inventory.vault)
+    }
+
+    /// Returns the variables that are the same for every host of a batch. `hosts` are those of the play and of the batch.
+    fn batch_vars(&self, play: &Play, inventory: &Inventory, hosts: (&[String], &[String])) -> Arc<Vars> {
         let mut vars = magic_variables::of_all(inventory);
-        vars.insert("playbook_dir".to_owned(), play.folder().display().to_string().into());
+        vars.extend(magic_variables::of_play(play, &self.title(play)));
+        vars.extend(magic_variables::of_hosts(hosts.0, hosts.1, |_| false));
         vars.insert("ansible_check_mode".to_owned(), self.check.into());
         vars.insert("ansible_diff_mode".to_owned(), self.diff.into());
-        vars.insert("ansible_play_hosts".to_owned(), hosts.into());
-        vars.insert("play_hosts".to_owned(), hosts.into());
+        vars.insert("ansible_forks".to_owned(), self.forks.into());
+        vars.insert("ansible_verbosity".to_owned(), self.verbosity.into());
+        vars.insert("ansible_run_tags".to_owned(), self.selection.only().into());
+        vars.insert("ansible_skip_tags".to_owned(), self.selection.skip().into());
+        vars.extend(self.limit.as_ref().map(|limit| ("ansible_limit".to_owned(), limit.clone().into())));
         Arc::new(vars)
     }
 
     /// Returns the variables of a host's templates: magic < role defaults < inventory < facts < play < role < included <
-    /// task < files < registered < parameters of the role < `-e`.
+    /// task < files < registered < parameters of the role < those of includes < `-e`.
     fn scope(
         &self,
         batch_vars: &Arc<Vars>,
@@ -253,6 +300,7 @@ impl Executor<'_> {
             files,
             own,
             Layer::written(of_role(|role| &role.params)),
+            Layer::written(task.map(|task| Arc::clone(&task.settings.include_vars)).unwrap_or_default()),
             Layer::written(Arc::clone(&self.extra)),
             Layer::data(Arc::new(magic_variables::of_host(host))),
             Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
@@ -262,6 +310,7 @@ impl Executor<'_> {
 
     /// Prepares what the templates of a task can read on every host: the variables of all hosts, and lookups.
     fn prepare(&self, state: &mut RunState<'_, '_>, task: &Task) {
+        state.update_play_hosts();
         let (inventory, all) = (Arc::clone(&state.inventory), Arc::clone(&state.batch_vars));
         let (set, extra) = (state.iterator.set().clone(), Arc::clone(&self.extra));
         state.hosts = Some(Arc::new(RunHosts { inventory, all, set, extra }));
@@ -318,21 +367,30 @@ impl Executor<'_> {
         let title = task.title();
         let title = hosts.first().and_then(|(_, scope)| scope.text(&title).ok()).unwrap_or(title);
         if task.module.runs_in() == RunsIn::Play {
-            return play_tasks::run_meta(state, (task, &title), &hosts);
+            let title = Some(title.as_str()).filter(|_| play.strategy == Strategy::Linear);
+            return play_tasks::run_meta(state, (task, title), &hosts);
         }
         (state.callback)(&if handler { Event::Handler(&title) } else { Event::Task(&title) });
+        let is_fatal = task.settings.any_errors_fatal == Flag::On;
+        if is_fatal || play.max_fail_percentage.is_some() {
+            state.iterator.keep_places(&names);
+        }
         match task.module.runs_in() {
             RunsIn::Cluster => self.run_for_cluster(state, task, hosts).await,
             RunsIn::Host => self.run_on_hosts(state, (task, &title), hosts).await,
-            RunsIn::Tasks => self.run_include(state, task, hosts).await,
+            RunsIn::Tasks => {
+                self.run_include(state, task, hosts).await;
+                self.name_handlers(state, play);
+            }
             RunsIn::Inventory => self.run_addition(state, task, hosts),
             RunsIn::Play => {}
         }
         if once {
             state.share_result(task, others);
         }
-        let is_fatal = task.settings.any_errors_fatal == Flag::On;
         if state.iterator.ends_early(is_fatal, play.max_fail_percentage) {
+            // As Ansible does: for the hosts that have failed, and for the end of the play.
+            (state.callback)(&Event::NoHostsLeft);
             (state.callback)(&Event::NoHostsLeft);
         }
     }
@@ -408,9 +466,13 @@ impl Executor<'_> {
             let run = self.run_item(task, &host_task, &item, retries);
             let outcome = self.running.during(&host.name, &task.name, run).await;
             set.extend(&outcome.set);
+            let (outcome, is_last) = match item.breaks(task, &outcome) {
+                Ok(breaks) => (outcome, breaks),
+                Err(why) => (Outcome::failed(why), true),
+            };
             let lost = outcome.status == Status::Unreachable;
             results.push(item.finish(shared, task, outcome));
-            if lost {
+            if lost || is_last {
                 break;
             }
         }
@@ -447,7 +509,9 @@ impl Executor<'_> {
                 Ok(false) if attempt < attempts => {}
                 Ok(false) => {
                     outcome.detail.insert("attempts".to_owned(), (attempts - 1).into());
-                    return Outcome { status: Status::Failed, ..outcome };
+                    // `failed_when` has the last word.
+                    let status = if task.failed_when.is_some() { outcome.status } else { Status::Failed };
+                    return Outcome { status, ..outcome };
                 }
                 Err(why) => return Outcome::failed(why),
             }

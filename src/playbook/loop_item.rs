@@ -11,6 +11,7 @@ use super::action::Action;
 use super::modules::Arguments;
 use super::outcome::Outcome;
 use super::outcome::SetVars;
+use super::outcome::Shown;
 use super::outcome::Status;
 use super::play::Loop;
 use super::play::Retry;
@@ -169,6 +170,16 @@ impl LoopItem {
         }
     }
 
+    /// Reports whether the loop ends after this item.
+    pub(super) fn breaks(&self, task: &Task, outcome: &Outcome) -> Result<bool, String> {
+        let Some(looping) = task.looping.as_ref().filter(|looping| !looping.break_when.is_empty()) else {
+            return Ok(false);
+        };
+        let name = task.register.as_deref().unwrap_or("result");
+        let scope = self.scope.with(variable(name, Value::Object(outcome.to_vars())));
+        all_hold(&looping.break_when, &scope).map_err(|why| format!("`break_when`: {why}"))
+    }
+
     /// Returns the item's result with the handlers to notify.
     pub(super) fn finish(self, shared: &Shared, task: &Task, outcome: Outcome) -> ItemResult {
         let label = task.looping.as_ref().and_then(|looping| looping.label.as_ref());
@@ -207,6 +218,7 @@ fn loop_vars(looping: &Loop, item: &Item, all: &[Option<Item>]) -> Vars {
     ]);
     if let Some(name) = &looping.index_var {
         vars.insert(name.clone(), item.index.into());
+        vars.insert("ansible_index_var".to_owned(), name.clone().into());
     }
     if looping.extended {
         let (index, length) = (item.index, all.len());
@@ -235,11 +247,17 @@ fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
 
 fn notified(shared: &Shared, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
     let known = |name: &str| shared.notified_by(task, name).next().is_some();
-    let handler = |name: &String| {
-        let name = scope.text(name)?;
-        if known(&name) { Ok(name) } else { Err(format!("the play has no handler called `{name}`")) }
-    };
-    task.notify.iter().map(handler).collect()
+    let mut names = Vec::new();
+    for name in &task.settings.notify {
+        match scope.fill(&name.as_str().into())? {
+            Value::Array(more) => names.extend(more.iter().map(template::text_of)),
+            name => names.push(template::text_of(&name)),
+        }
+    }
+    match names.iter().find(|name| !known(name)) {
+        Some(name) => Err(format!("the play has no handler called `{name}`")),
+        None => Ok(names),
+    }
 }
 
 /// Returns a layer of one variable in which nothing is a template: it is filled in already, or a host made it.
@@ -275,14 +293,18 @@ fn evaluate(task: &Task, scope: &Scope, mut outcome: Outcome) -> Outcome {
     if let Some(conditions) = &task.changed_when {
         match all_hold(conditions, &with_result(&outcome)) {
             Ok(changed) => outcome.changed = changed,
-            Err(why) => return Outcome::failed(format!("`changed_when`: {why}")),
+            Err(why) => return outcome.failed_later(format!("`changed_when`: {why}")),
         }
     }
     if let Some(conditions) = &task.failed_when {
         match all_hold(conditions, &with_result(&outcome)) {
             Ok(fails) => failed = fails,
-            Err(why) => return Outcome::failed(format!("`failed_when`: {why}")),
+            Err(why) => return outcome.failed_later(format!("`failed_when`: {why}")),
         }
+    }
+    // What `debug` shows has nothing else in it.
+    if task.failed_when.is_some() && outcome.shown == Shown::IfFailed {
+        outcome.detail.insert("failed_when_result".to_owned(), failed.into());
     }
     outcome.status = match (failed, outcome.changed) {
         (true, _) => Status::Failed,

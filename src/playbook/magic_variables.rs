@@ -1,8 +1,11 @@
 //! Magic variables, which Ansible always defines: those of the whole inventory and those of one host.
 
+use std::path::Path;
+
 use serde_json::Value;
 use serde_json::json;
 
+use super::play::Play;
 use super::play::Role;
 use super::template;
 use crate::inventory::Group;
@@ -10,8 +13,33 @@ use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 
+/// The version of ansible-core whose rules hold.
+const ANSIBLE: [u64; 3] = [2, 19, 0];
+
 /// Returns the variables that are the same for every host.
 pub fn of_all(inventory: &Inventory) -> Vars {
+    let [major, minor, revision] = ANSIBLE;
+    let version = format!("{major}.{minor}.{revision}");
+    let mut vars = Vars::from_iter([(
+        "ansible_version".to_owned(),
+        json!({"full": version, "major": major, "minor": minor, "revision": revision, "string": version}),
+    )]);
+    let text = |path: &Path| Value::from(path.display().to_string());
+    vars.insert("ansible_inventory_sources".to_owned(), inventory.sources.iter().map(|path| text(path)).collect());
+    if let Some(source) = inventory.sources.first() {
+        let is_folder = source.is_dir();
+        let folder = source.parent().filter(|_| !is_folder).unwrap_or(source);
+        vars.insert("inventory_dir".to_owned(), text(folder));
+        if !is_folder {
+            vars.insert("inventory_file".to_owned(), text(source));
+        }
+    }
+    vars.extend(names(inventory));
+    vars
+}
+
+/// Returns the groups of all hosts, and the variables that have one value.
+fn names(inventory: &Inventory) -> Vars {
     let hosts = |group: &Group| group.hosts.iter().cloned().collect::<Value>();
     let groups: Vars = inventory.groups.iter().map(|(name, group)| (name.clone(), hosts(group))).collect();
     Vars::from_iter([
@@ -19,6 +47,35 @@ pub fn of_all(inventory: &Inventory) -> Vars {
         ("omit".to_owned(), template::omit()),
         ("ansible_managed".to_owned(), "Managed by muster".into()),
     ])
+}
+
+/// Returns the variables of a play: its name, and the roles that it names.
+pub fn of_play(play: &Play, name: &str) -> Vars {
+    let names = |roles: &[String]| roles.iter().cloned().collect::<Value>();
+    let mut all = play.roles.dependencies.clone();
+    all.extend(play.roles.listed.iter().filter(|name| !play.roles.dependencies.contains(name)).cloned());
+    let vars = [
+        ("ansible_play_name", name.into()),
+        ("playbook_dir", play.folder().display().to_string().into()),
+        ("ansible_role_names", names(&all)),
+        ("ansible_play_role_names", names(&play.roles.listed)),
+        ("role_names", names(&play.roles.listed)),
+        ("ansible_dependent_role_names", names(&play.roles.dependencies)),
+    ];
+    vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Returns the variables that say which hosts take part in a play: `all` of them, those of the batch, and those that
+/// still do.
+pub fn of_hosts(all: &[String], batch: &[String], is_out: impl Fn(&str) -> bool) -> Vars {
+    let remaining = |hosts: &[String]| hosts.iter().filter(|host| !is_out(host)).cloned().collect::<Value>();
+    let vars = [
+        ("ansible_play_hosts_all", all.iter().cloned().collect()),
+        ("ansible_play_hosts", remaining(all)),
+        ("ansible_play_batch", remaining(batch)),
+        ("play_hosts", remaining(batch)),
+    ];
+    vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Returns the variables of one host: its names and its groups.
@@ -34,5 +91,9 @@ pub fn of_host(host: &Host) -> Vars {
 pub fn of_role(role: &Role) -> Vars {
     let path = role.path.display().to_string();
     let vars = [("role_path", path), ("role_name", role.name.clone()), ("ansible_role_name", role.name.clone())];
-    vars.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    let mut vars: Vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    if !role.parents.is_empty() {
+        vars.insert("ansible_parent_role_names".to_owned(), role.parents.iter().cloned().collect());
+    }
+    vars
 }

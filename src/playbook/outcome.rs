@@ -183,6 +183,13 @@ impl Outcome {
         vars
     }
 
+    /// Returns the outcome of a task that has run, and of which a condition cannot be evaluated.
+    #[must_use]
+    pub fn failed_later(mut self, why: String) -> Self {
+        self.detail.insert("msg".to_owned(), why.into());
+        Self { status: Status::Failed, ..self }
+    }
+
     /// Returns what is printed of the outcome: nothing but its status if it is censored.
     #[must_use]
     pub fn printed(&self) -> Self {
@@ -227,7 +234,11 @@ impl Outcome {
             Status::Failed => "One or more items failed",
             Status::Ok | Status::Changed | Status::Unreachable => "All items completed",
         };
-        let detail = Vars::from_iter([("results".to_owned(), results.collect()), ("msg".to_owned(), message.into())]);
+        let mut detail =
+            Vars::from_iter([("results".to_owned(), results.collect()), ("msg".to_owned(), message.into())]);
+        if status != Status::Skipped {
+            detail.insert("skipped".to_owned(), false.into());
+        }
         let bad = |outcome: &Self| matches!(outcome.status, Status::Failed | Status::Unreachable);
         let ignored =
             items.iter().all(|(_, outcome)| !bad(outcome) || outcome.ignored) && items.iter().any(|(_, it)| bad(it));

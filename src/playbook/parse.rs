@@ -21,6 +21,7 @@ use super::play::Node as PlayNode;
 use super::play::Origin;
 use super::play::Play;
 use super::play::Playbook;
+use super::play::RoleNames;
 use super::settings::Settings;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
@@ -81,8 +82,10 @@ struct Found {
     handlers: Vec<PlayNode>,
     defaults: Vars,
     vars: Vars,
-    /// The roles that run once in a play, with their parameters.
-    once: Vec<(PathBuf, Vars)>,
+    /// The names of the roles that the play lists.
+    names: RoleNames,
+    /// The roles that run once in a play, with their parameters, variables, conditions and tags.
+    once: Vec<(PathBuf, Vars, Settings)>,
     /// The handlers of roles that the play includes while it runs.
     later: Vec<PlayNode>,
     /// Set if the play includes roles or files whose names are templates.

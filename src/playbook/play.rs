@@ -15,6 +15,8 @@ use super::modules::ModuleRef;
 use super::modules::RunsIn;
 use super::settings::Flag;
 use super::settings::Settings;
+use super::template;
+use super::template::Scope;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 
@@ -72,10 +74,21 @@ pub struct Play {
     pub vars: Arc<Vars>,
     /// The play's tags, which its tasks have too.
     pub tags: Vec<String>,
+    /// The names of its roles.
+    pub roles: RoleNames,
     /// What every task can use.
     pub shared: Shared,
     /// The tasks, in order, with the places at which notified handlers run.
     pub tasks: Arc<[Node]>,
+}
+
+/// The names of the roles of a play.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoleNames {
+    /// Those that the play lists.
+    pub listed: Vec<String>,
+    /// Those on which they depend.
+    pub dependencies: Vec<String>,
 }
 
 /// What every task of a play can use. A role that is included while the play runs adds to it.
@@ -246,12 +259,46 @@ pub struct Prompt {
 }
 
 /// The number of hosts in a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchSize {
     /// A number of hosts; 0 means all.
     Count(usize),
     /// A share of the play's hosts in percent, at least one host.
     Percent(usize),
+    /// A template of a size, or of a list of them. It is filled in before the play begins.
+    Template(String),
+}
+
+impl BatchSize {
+    /// Reads a size.
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => number.as_u64().and_then(|n| n.try_into().ok()).map(Self::Count),
+            Value::String(text) if template::is_template(text) => Some(Self::Template(text.clone())),
+            Value::String(text) => match text.strip_suffix('%') {
+                Some(share) => share.trim().parse().ok().filter(|share| (1..=100).contains(share)).map(Self::Percent),
+                None => text.parse().ok().map(Self::Count),
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns the sizes with the templates in them filled in.
+    pub(super) fn filled(sizes: &[Self], scope: &Scope) -> Result<Vec<Self>, String> {
+        let mut filled = Vec::new();
+        for size in sizes {
+            let Self::Template(text) = size else {
+                filled.push(size.clone());
+                continue;
+            };
+            let value = scope.fill(&text.as_str().into()).map_err(|why| format!("`serial`: {why}"))?;
+            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            let sizes = values.iter().map(Self::of).collect::<Option<Vec<_>>>();
+            let sizes = sizes.filter(|sizes| !sizes.iter().any(|size| matches!(size, Self::Template(_))));
+            filled.extend(sizes.ok_or_else(|| format!("`serial` must be a number of hosts or a share, not {value}"))?);
+        }
+        Ok(filled)
+    }
 }
 
 /// A role that a play or a task names.
@@ -267,6 +314,8 @@ pub struct Role {
     pub vars: Arc<Vars>,
     /// The parameters that the play gives to it.
     pub params: Arc<Vars>,
+    /// The roles whose task includes or imports it, the nearest first.
+    pub parents: Vec<String>,
 }
 
 /// Where a task comes from.
@@ -299,8 +348,6 @@ pub struct Task {
     pub settings: Settings,
     /// The variable that keeps the result.
     pub register: Option<String>,
-    /// The handlers that a change notifies.
-    pub notify: Vec<String>,
     /// The topics whose notifications run this handler, beside its name.
     pub listen: Vec<String>,
     /// The loop, if the task runs once for each of several items.
@@ -335,6 +382,11 @@ impl Task {
         }
     }
 
+    /// Reports whether its name or a topic of it is a template.
+    pub(super) fn has_template_name(&self) -> bool {
+        [&self.name].into_iter().chain(&self.listen).any(|text| template::is_template(text))
+    }
+
     /// Reports whether a handler has this name. It may be written with its role.
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.origin.role.is_some() && self.title() == name
@@ -354,6 +406,8 @@ pub struct Loop {
     pub index_var: Option<String>,
     /// The text that is printed instead of the item, a template.
     pub label: Option<String>,
+    /// The loop ends after an item for which all of these conditions hold.
+    pub break_when: Vec<String>,
     /// How long to wait between two items.
     pub pause: Duration,
     /// Set if the variable `ansible_loop` describes the place of the item.
@@ -384,13 +438,13 @@ pub struct Retry {
 pub fn batch_sizes(serial: &[BatchSize], hosts: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     let mut left = hosts;
-    let mut serial = serial.iter().copied();
+    let mut serial = serial.iter().cloned();
     let mut current = serial.next().unwrap_or(BatchSize::Count(0));
     while left > 0 {
-        let size = match current {
-            BatchSize::Count(0) => left,
-            BatchSize::Count(count) => count,
-            BatchSize::Percent(share) => (hosts.saturating_mul(share) / 100).max(1),
+        let size = match &current {
+            BatchSize::Count(0) | BatchSize::Template(_) => left,
+            BatchSize::Count(count) => *count,
+            BatchSize::Percent(share) => (hosts.saturating_mul(*share) / 100).max(1),
         };
         sizes.push(size.min(left));
         left = left.saturating_sub(size);

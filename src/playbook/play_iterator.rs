@@ -19,6 +19,7 @@ use super::cursor::Inclusion;
 use super::outcome::Outcome;
 use super::outcome::SetVars;
 use super::outcome::Status;
+use super::play::Node;
 use super::play::Play;
 use super::play::Shared;
 use super::play::Task;
@@ -91,6 +92,8 @@ struct HostState {
     notified: BTreeSet<usize>,
     /// Set if it has failed, or could not be reached. After the `always` sections it runs nothing more.
     failed: bool,
+    /// Set if the play has ended for it alone (`end_host`).
+    ended: bool,
 }
 
 /// An iterator over the steps of a run, as Ansible's `PlayIterator` with the linear strategy.
@@ -101,6 +104,8 @@ pub struct PlayIterator<'a> {
     /// The batches of the current play that have not begun.
     batches: std::vec::IntoIter<Batch<'a>>,
     current: Option<Batch<'a>>,
+    /// All hosts of the current play.
+    play_hosts: Vec<String>,
     /// The hosts of the current batch.
     hosts: BTreeMap<String, HostState>,
     /// What every task of the batch can use.
@@ -110,6 +115,8 @@ pub struct PlayIterator<'a> {
     /// The variables that tasks have set for each host.
     set: BTreeMap<String, SetVars>,
     stats: IndexMap<String, HostStats>,
+    /// Where hosts were before the current task, if its failure may end the play on all of them.
+    places: BTreeMap<String, Cursor>,
     /// The hosts on which the current task has failed, or that it could not reach.
     failed_now: BTreeSet<String>,
     /// The hosts with a failure that no `rescue` section caught, and those that could not be reached.
@@ -124,11 +131,13 @@ impl<'a> PlayIterator<'a> {
             plays: plays.into_iter().collect::<Vec<_>>().into_iter(),
             batches: Vec::new().into_iter(),
             current: None,
+            play_hosts: Vec::new(),
             hosts: BTreeMap::new(),
             shared: Shared::default(),
             removed_hosts: BTreeSet::new(),
             set: BTreeMap::new(),
             stats: IndexMap::new(),
+            places: BTreeMap::new(),
             failed_now: BTreeSet::new(),
             failed_hosts: BTreeSet::new(),
             lost_hosts: BTreeSet::new(),
@@ -215,6 +224,14 @@ impl<'a> PlayIterator<'a> {
     /// Begins to record the results of another step: the failures of those before do not count for it.
     pub fn begin_step(&mut self) {
         self.failed_now.clear();
+        self.places.clear();
+    }
+
+    /// Keeps where hosts are before a task whose failure may end the play on all of them: a block around the task may catch
+    /// the failure on each of them, even if the task is the last one of the block.
+    pub fn keep_places(&mut self, hosts: &[String]) {
+        let place = |host: &String| Some((host.clone(), self.hosts.get(host)?.cursor.clone()));
+        self.places = hosts.iter().filter_map(place).collect();
     }
 
     /// Begins the next batch with remaining hosts, or a batch that never had a host, which the callback reports.
@@ -222,6 +239,7 @@ impl<'a> PlayIterator<'a> {
         loop {
             let Some(batch) = self.batches.next() else {
                 let Some((play, hosts)) = self.plays.next() else { return Next::End };
+                self.play_hosts.clone_from(&hosts);
                 self.batches = batches(play, hosts).into_iter();
                 continue;
             };
@@ -235,7 +253,7 @@ impl<'a> PlayIterator<'a> {
             for host in &hosts {
                 let mut notified = BTreeSet::new();
                 let cursor = Cursor::new(Arc::clone(&batch.play.tasks), &self.shared.handlers, &mut notified);
-                self.hosts.insert(host.clone(), HostState { cursor, notified, failed: false });
+                self.hosts.insert(host.clone(), HostState { cursor, notified, failed: false, ended: false });
             }
             let play = batch.play;
             self.current = Some(batch).filter(|_| !hosts.is_empty());
@@ -334,6 +352,7 @@ impl<'a> PlayIterator<'a> {
         for host in hosts {
             let Some(state) = self.hosts.get_mut(*host) else { continue };
             let handlers = &self.shared.handlers;
+            state.ended |= action == MetaAction::EndHost;
             match action {
                 MetaAction::FlushHandlers => state.cursor.flush(handlers, &mut state.notified),
                 MetaAction::EndHost | MetaAction::EndPlay | MetaAction::EndBatch => state.cursor.end(),
@@ -371,12 +390,45 @@ impl<'a> PlayIterator<'a> {
         }
         let others = self.hosts.iter_mut().filter(|(host, state)| !state.failed && !self.failed_now.contains(*host));
         for (host, state) in others {
+            if let Some(place) = self.places.remove(host) {
+                state.cursor = place;
+            }
             if !state.cursor.fail(&self.shared.handlers, &mut state.notified) {
                 self.failed_hosts.insert(host.clone());
                 state.failed = true;
             }
         }
         are_too_many
+    }
+
+    /// Fills in the templates in the names and topics of the handlers.
+    pub fn name_handlers(&mut self, fill: impl Fn(&Shared, &str) -> String) {
+        let is_named = |node: &Node| node.task().is_none_or(|task| !task.has_template_name());
+        if self.shared.handlers.iter().all(is_named) {
+            return;
+        }
+        let named = |node: &Node| {
+            let Some(task) = node.task().filter(|task| task.has_template_name()) else { return node.clone() };
+            let fill = |text: &String| fill(&self.shared, text);
+            let (name, listen) = (fill(&task.name), task.listen.iter().map(fill).collect());
+            Node::Task(Arc::new(Task { name, listen, ..Task::clone(task) }))
+        };
+        self.shared.handlers = self.shared.handlers.iter().map(named).collect();
+    }
+
+    /// Returns all hosts of the play, and those of the batch.
+    pub fn play_hosts(&self) -> (&[String], &[String]) {
+        (&self.play_hosts, self.current.as_ref().map_or(&[], |batch| &batch.hosts))
+    }
+
+    /// Reports whether a host takes no part in the play any more: it has failed, could not be reached, or has ended the play.
+    pub fn is_out(&self, host: &str) -> bool {
+        self.removed_hosts.contains(host) || self.hosts.get(host).is_some_and(|state| state.failed || state.ended)
+    }
+
+    /// Returns how many hosts take no part in the play any more.
+    pub fn losses(&self) -> usize {
+        self.removed_hosts.len() + self.hosts.values().filter(|state| state.failed || state.ended).count()
     }
 
     /// Adds what an included role brings into the play.

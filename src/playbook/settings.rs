@@ -14,6 +14,8 @@ use crate::inventory::Vars;
 pub struct Settings {
     /// The variables of the task and of the blocks around it.
     pub vars: Arc<Vars>,
+    /// The variables that the tasks give which include the task. They override almost all others.
+    pub include_vars: Arc<Vars>,
     /// The task runs only where all of these conditions hold.
     pub when: Vec<String>,
     /// Its tags, and those of the blocks and the play around it.
@@ -48,6 +50,8 @@ pub struct Settings {
     pub timeout: Option<Value>,
     /// On how many hosts it runs at once.
     pub throttle: Option<Value>,
+    /// The handlers that a change notifies.
+    pub notify: Vec<String>,
     /// The arguments that modules have unless the task gives others, by the names of the modules.
     pub module_defaults: Vars,
 }

@@ -23,6 +23,16 @@ impl Selection {
         Self { only: if only.is_empty() { vec!["all".to_owned()] } else { only }, skip: words(skip) }
     }
 
+    /// Returns the words of `--tags`.
+    pub fn only(&self) -> Vec<String> {
+        self.only.clone()
+    }
+
+    /// Returns the words of `--skip-tags`.
+    pub fn skip(&self) -> Vec<String> {
+        self.skip.clone()
+    }
+
     /// Reports whether a task with these tags runs.
     pub fn selects(&self, tags: &[String]) -> bool {
         let has = |words: &[String], tag: &str| words.iter().any(|word| word == tag);

@@ -58,6 +58,8 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         forks: 1,
         selection: Selection::new(&[], &[]),
         step: None,
+        limit: None,
+        verbosity: 0,
         running: Running::default(),
     };
     let mut document = JsonCallback::default();

@@ -30,7 +30,7 @@ async fn a_command_obeys_chdir_creates_and_removes() {
     assert_eq!(there["stdout"], format!("skipped, since {pattern} exists"));
     assert_eq!((&there["rc"], &there["changed"]), (&0.into(), &false.into()));
     let gone = result(&stage, "command: 'false removes=DIR/ghost*'").await;
-    assert!(gone["msg"].as_str().unwrap().ends_with("/ghost* does not exist"), "{gone}");
+    assert!(gone["msg"].as_str().unwrap().ends_with("/ghost*' does not exist"), "{gone}");
     assert_eq!(result(&stage, "command: rm hosts removes=host* chdir=DIR").await["changed"], true);
     assert!(!stage.path("hosts").exists() || stage.path("hosts").metadata().is_ok());
     let nowhere = result(&stage, "command: ls creates=x chdir=DIR/nowhere").await;

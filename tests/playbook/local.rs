@@ -172,6 +172,8 @@ impl Cluster for RecordingCluster {
 }
 
 /// A folder with an inventory of three hosts, `h1` to `h3`, and the files that a test adds.
+///
+/// `source` is another inventory, which stands beside its playbook.
 pub(super) struct Stage {
     pub(super) folder: tempfile::TempDir,
     pub(super) shells: Shells,
@@ -183,6 +185,9 @@ pub(super) struct Stage {
     pub(super) vault: Arc<Keyring>,
     pub(super) diff: bool,
     pub(super) forks: usize,
+    pub(super) source: Option<PathBuf>,
+    pub(super) selection: Selection,
+    pub(super) force_handlers: bool,
 }
 
 impl Stage {
@@ -198,6 +203,9 @@ impl Stage {
             diff: false,
             // One host at a time, so that the order of the lines is fixed.
             forks: 1,
+            source: None,
+            selection: Selection::new(&[], &[]),
+            force_handlers: false,
         }
     }
 
@@ -238,7 +246,13 @@ impl Stage {
     pub(super) async fn play_file(&self, file: &Path) -> (String, u8) {
         let mut printed = String::new();
         let text = std::fs::read_to_string(file).unwrap();
-        let playbook = self.parse(file, &text);
+        let mut playbook = self.parse(file, &text);
+        for play in &mut playbook.plays {
+            self.selection.apply(play);
+            if self.force_handlers {
+                play.force_handlers();
+            }
+        }
         let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event, false))).await;
         (printed, code)
     }
@@ -272,15 +286,20 @@ impl Stage {
             password: None,
             environment: std::collections::BTreeMap::new(),
             options: &self.options(),
-            selection: Selection::new(&[], &[]),
+            selection: self.selection.clone(),
             forks: self.forks,
             step: None,
+            limit: None,
+            verbosity: 0,
             running: Running::default(),
         };
         executor.play(playbook, hosts, callback).await
     }
 
     fn inventory(&self, text: &str) -> Inventory {
+        if let Some(source) = &self.source {
+            return Inventory::load_beside(std::slice::from_ref(source), source.parent(), &self.vault).unwrap();
+        }
         self.write("hosts", text);
         Inventory::load_beside(&[self.path("hosts")], None, &self.vault).unwrap()
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use muster::playbook::tags::Selection;
 use muster::remote::Remote;
 use regex::Regex;
 
@@ -83,7 +84,14 @@ fn list(work: &Path) -> String {
 async fn play(folder: &Path, remote: Option<Arc<dyn Remote>>) -> String {
     let mut stage = Stage { remote, ..Stage::new().with_password_of(&folder.join("vault-password")) };
     let options = std::fs::read_to_string(folder.join("options")).unwrap_or_default();
+    let values = |option: &str| -> Vec<String> {
+        let words: Vec<&str> = options.split_whitespace().collect();
+        words.windows(2).filter_map(|pair| pair.strip_prefix(&[option])?.first().map(ToString::to_string)).collect()
+    };
     stage.diff = options.contains("--diff");
+    stage.force_handlers = options.contains("--force-handlers");
+    stage.selection = Selection::new(&values("--tags"), &values("--skip-tags"));
+    stage.source = Some(folder.join("inventory")).filter(|source| source.exists());
     let work = tempfile::tempdir().unwrap();
     let name = work.path().display().to_string();
     stage.extra.insert("work".to_owned(), name.clone().into());

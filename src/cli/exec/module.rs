@@ -61,6 +61,8 @@ pub(super) async fn run(
         step: None,
         selection: Selection::new(&[], &[]),
         forks,
+        limit: None,
+        verbosity: 0,
         running: Running::default(),
     };
     executor.check_become(&playbook, std::slice::from_ref(&names)).map_err(CommandError::usage)?;

@@ -18,6 +18,7 @@ use crate::playbook::cursor::Inclusion;
 use crate::playbook::include::Include;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::loop_item::all_items;
+use crate::playbook::magic_variables;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
 use crate::playbook::parse;
@@ -60,6 +61,7 @@ impl Executor<'_> {
             state.record_result(&host.name, task, results);
         }
         let inventory = &state.inventory;
+        Arc::make_mut(&mut state.batch_vars).extend(magic_variables::of_all(inventory));
         state.iterator.choose_again(&|play| (self.choose)(inventory, play));
     }
 
@@ -147,12 +149,15 @@ fn join(groups: &mut Vec<Group>, new: Group) -> usize {
     groups.len() - 1
 }
 
-/// Runs a task that acts on the play. It has a heading for each host that it is about, and no result.
-pub(super) fn run_meta(state: &mut RunState<'_, '_>, (task, title): (&Task, &str), hosts: &[(&Host, Scope)]) {
+/// Runs a task that acts on the play. It has a heading for each host that it is about, and no result. With the strategy
+/// `free` there is no title.
+pub(super) fn run_meta(state: &mut RunState<'_, '_>, (task, title): (&Task, Option<&str>), hosts: &[(&Host, Scope)]) {
     let action = MetaAction::of(&task.args).unwrap_or(MetaAction::Noop);
     let all: Vec<&str> = hosts.iter().map(|(host, _)| host.name.as_str()).collect();
     for (host, scope) in hosts {
-        (state.callback)(&Event::Task(title));
+        if let Some(title) = title {
+            (state.callback)(&Event::Task(title));
+        }
         let about = if action.is_for_all() { &all[..] } else { &[host.name.as_str()] };
         match all_items(task, scope).into_iter().next().map(|item| item.state) {
             Some(Err(outcome)) => {

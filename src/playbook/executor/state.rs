@@ -11,6 +11,7 @@ use crate::inventory::diagnostic::Position;
 use crate::playbook::callback::Event;
 use crate::playbook::cluster_tasks::RequestedUnits;
 use crate::playbook::loop_item::ItemResult;
+use crate::playbook::magic_variables;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Shown;
 use crate::playbook::play::Task;
@@ -25,6 +26,8 @@ pub(super) struct RunState<'a, 't> {
     pub(super) inventory: Arc<Inventory>,
     /// The variables that are the same for every host of the batch.
     pub(super) batch_vars: Arc<Vars>,
+    /// How many hosts took no part any more when `batch_vars` were made.
+    pub(super) losses: Option<usize>,
     /// The variables of all hosts, as they are for the current task.
     pub(super) hosts: Option<Arc<dyn Hosts>>,
     /// What the lookups of the current task read.
@@ -44,6 +47,18 @@ pub(super) struct RunState<'a, 't> {
 const CENSORED_ITEM: &str = "(censored due to no_log)";
 
 impl RunState<'_, '_> {
+    /// Brings the variables up to date that say which hosts take part in the play.
+    pub(super) fn update_play_hosts(&mut self) {
+        let losses = self.iterator.losses();
+        if self.losses == Some(losses) {
+            return;
+        }
+        let (all, batch) = self.iterator.play_hosts();
+        let vars = magic_variables::of_hosts(all, batch, |host| self.iterator.is_out(host));
+        Arc::make_mut(&mut self.batch_vars).extend(vars);
+        self.losses = Some(losses);
+    }
+
     /// Reports how a task ended on a host, and records it.
     pub(super) fn record_result(&mut self, host: &str, task: &Task, results: Vec<ItemResult>) {
         let (outcome, notify) = self.report(host, task, results);

@@ -201,6 +201,9 @@ impl HostAction for CommandLine {
             let not = if connection.check { "Would" } else { "Did" };
             vars.insert("stdout".to_owned(), format!("skipped, since {path}").into());
             vars.insert("stdout_lines".to_owned(), vec![format!("skipped, since {path}")].into());
+            let ends = [" does not exist", " exists"];
+            let quoted = ends.iter().find_map(|end| Some(format!("'{}'{end}", path.strip_suffix(end)?)));
+            let path = quoted.unwrap_or(path);
             vars.insert("msg".to_owned(), format!("{not} not run command since {path}").into());
             vars.insert("rc".to_owned(), 0.into());
             return Ok(Outcome::done(false, vars));

@@ -17,6 +17,8 @@ use crate::inventory::load::read_vars_file;
 use crate::playbook::action::Action;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::SetVars;
+use crate::playbook::template::python_regex;
+use crate::playbook::template::python_regex::Flags;
 
 /// Sets the variables of files.
 pub(super) struct IncludeVars;
@@ -31,6 +33,7 @@ static SPEC: Spec = Spec::new(
         Parameter::new("name", Kind::Text, "The variable that has all others in it."),
         Parameter::new("extensions", Kind::Words, "The endings of files in the folder (default: yaml, yml, json)."),
         Parameter::new("depth", Kind::Number, "How deep folders are read; 0 for any depth (default: 0)."),
+        Parameter::new("files_matching", Kind::Text, "A regular expression for the names of files in the folder."),
         Parameter::new("ignore_files", Kind::Words, "The names of files in the folder that are left out."),
         Parameter::new("hash_behaviour", Kind::Choice(&["replace"]), "Variables of later files replace earlier ones."),
     ],
@@ -79,10 +82,13 @@ fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
     let depth = arguments.number("depth")?.filter(|depth| *depth > 0).unwrap_or(u64::MAX);
     let mut files = Vec::new();
     collect(&folder, depth, &mut files)?;
+    let matching = arguments.non_empty("files_matching")?;
+    let matching = matching.map(|text| python_regex::compile(&text, Flags::default())).transpose()?;
+    let matches = |name: &str| matching.as_ref().is_none_or(|it| it.find(name, 0).is_ok_and(|found| found.is_some()));
     files.retain(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let ending = file.extension().unwrap_or_default().to_string_lossy().into_owned();
-        endings.contains(&ending) && !ignored.contains(&name)
+        endings.contains(&ending) && !ignored.contains(&name) && matches(&name)
     });
     files.sort();
     Ok(files)

@@ -22,6 +22,12 @@ static SPEC: Spec = Spec::new(
     &[Parameter::new("cacheable", Kind::Flag, "Accepted and ignored: muster keeps no facts between runs.")],
 );
 
+/// Reports whether a text can be the name of a variable.
+fn is_name(text: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.chars().all(is_word) && text.chars().next().is_some_and(|first| !first.is_numeric())
+}
+
 impl Module for SetFact {
     fn spec(&self) -> &'static Spec {
         &SPEC
@@ -36,8 +42,11 @@ impl Module for SetFact {
             .args
             .iter()
             .filter(|(name, _)| *name != "cacheable")
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+            .map(|(name, value)| Ok((arguments.scope.text(name)?, value.clone())))
+            .collect::<Result<_, String>>()?;
+        if let Some(name) = facts.keys().find(|name| !is_name(name)) {
+            return Err(format!("invalid variable name `{name}`"));
+        }
         if facts.is_empty() {
             return Err("there is no variable to set".to_owned());
         }

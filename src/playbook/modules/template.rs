@@ -39,7 +39,6 @@ impl Module for Template {
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let path = arguments.find_file("src", "templates")?;
         let name = file_name(&path);
-        let name = name.strip_suffix(".j2").unwrap_or(&name).to_owned();
         let content = Content::Bytes(arguments.render_file("src", &path)?.into_bytes());
         Ok(Action::on_host(destination::file(arguments, content, Some(name), Some(&path))?))
     }

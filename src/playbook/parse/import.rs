@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Found;
 use super::Parser;
 use super::check_templates;
 use crate::inventory::Vars;
@@ -53,6 +54,27 @@ pub(super) struct RoleRead {
     pub(super) vars: Vars,
 }
 
+/// How a role is named.
+pub(super) struct RoleCall<'r> {
+    name: &'r str,
+    path: &'r Path,
+    from: &'r RoleFiles,
+    params: Vars,
+    /// The roles whose task includes or imports it, the nearest first.
+    parents: Vec<String>,
+}
+
+impl Found {
+    /// Adds the name of a role that the play lists, or on which such a role depends.
+    fn add_name(&mut self, name: &str, is_dependency: bool) {
+        if !is_dependency {
+            self.names.listed.push(name.to_owned());
+        } else if !self.names.dependencies.iter().any(|known| known == name) {
+            self.names.dependencies.push(name.to_owned());
+        }
+    }
+}
+
 impl RoleRead {
     fn extend(&mut self, more: Self) {
         self.nodes.extend(more.nodes);
@@ -82,8 +104,8 @@ impl Parser<'_> {
             Include::Tasks(file) => self.import_tasks(at, &file, &inherited).map(Some),
             Include::Role { name, from, .. } => {
                 let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(at, &name))?;
-                let role = self.role(at, (&name, &path), (&from, Vars::new()), &inherited)?;
-                Ok(Some(role.nodes))
+                let call = self.role_of_task(&name, &path, &from);
+                Ok(Some(self.role(at, call, &inherited)?.nodes))
             }
         }
     }
@@ -177,12 +199,13 @@ impl Parser<'_> {
     /// Reads a role of a list: its name, or a map. It runs once in a play with the same parameters.
     fn listed_role(&self, node: &Node, inherited: &Settings) -> Result<RoleRead, Diagnostic> {
         let (mut inherited, mut params, mut name) = (inherited.clone(), Vars::new(), None);
+        let mut own = Settings::default();
         match &node.content {
             Content::Map(entries) => {
                 for (key, node) in entries {
                     match key.text.as_str() {
                         "role" | "name" => name = Some(self.static_text(key, node)?),
-                        _ if self.inherit(key, node, &mut inherited)? => {}
+                        _ if self.inherit(key, node, &mut inherited)? => drop(self.inherit(key, node, &mut own)?),
                         _ => {
                             self.check_templates(key, node)?;
                             params.insert(key.text.clone(), node.value());
@@ -195,30 +218,42 @@ impl Parser<'_> {
         let name = name.ok_or_else(|| self.error(node.at, "the role has no name"))?;
         let files = RoleFiles::default();
         let path = self.find_role(&name, &files)?.ok_or_else(|| self.no_role(node.at, &name))?;
-        let run = (path.clone(), params.clone());
+        self.found.borrow_mut().add_name(&name, self.origin.role.is_some());
+        let run = (path.clone(), params.clone(), own);
         let is_repeated = self.found.borrow().once.contains(&run);
-        if is_repeated {
+        if is_repeated && !self.allows_duplicates(&path)? {
             return Ok(RoleRead::default());
         }
         self.found.borrow_mut().once.push(run);
-        self.role(node.at, (&name, &path), (&files, params), &inherited)
+        let call = RoleCall { name: &name, path: &path, from: &files, params, parents: Vec::new() };
+        self.role(node.at, call, &inherited)
+    }
+
+    /// Reports whether a role may run again in a play with the same parameters.
+    fn allows_duplicates(&self, path: &Path) -> Result<bool, Diagnostic> {
+        let Some((file, text)) = self.read_part(&path.join("meta"), "main")? else { return Ok(false) };
+        let document = document::read(&file, &text)?;
+        Ok(document.entry("allow_duplicates").is_some_and(|node| node.value() == Value::Bool(true)))
+    }
+
+    /// Returns a role as a task includes or imports it.
+    pub(super) fn role_of_task<'r>(&self, name: &'r str, path: &'r Path, from: &'r RoleFiles) -> RoleCall<'r> {
+        let role = self.origin.role.as_deref();
+        let parents = role.into_iter().flat_map(|role| [&role.name].into_iter().chain(&role.parents)).cloned();
+        RoleCall { name, path, from, params: Vars::new(), parents: parents.collect() }
     }
 
     /// Reads a role: first the roles that it depends on, then its own tasks. The whole play can read its variables.
-    pub(super) fn role(
-        &self,
-        at: Position,
-        (name, path): (&str, &Path),
-        (from, params): (&RoleFiles, Vars),
-        inherited: &Settings,
-    ) -> Result<RoleRead, Diagnostic> {
+    pub(super) fn role(&self, at: Position, call: RoleCall<'_>, inherited: &Settings) -> Result<RoleRead, Diagnostic> {
+        let RoleCall { name, path, from, params, parents } = call;
         let part = |origin: &Arc<Origin>, folder: &str, file: &str| -> Result<Option<(Parser<'_>, Node)>, Diagnostic> {
             let Some((file, text)) = self.read_part(&path.join(folder), file)? else { return Ok(None) };
             let document = document::read(&file, &text)?;
             Ok(Some((self.deeper(file, Arc::clone(origin), at)?, document)))
         };
         let (mut read, params) = (RoleRead::default(), Arc::new(params));
-        let origin = role_origin((name, path), &read, Arc::clone(&params), &self.folder);
+        let given = (params, parents);
+        let origin = role_origin((name, path), &read, given.clone(), &self.folder);
         if let Some((parser, document)) = part(&origin, "meta", "main")?.filter(|(_, document)| !document.is_null()) {
             let entries = parser.map(&document, "the description of a role")?;
             let dependencies = entries.iter().find(|(key, _)| key.text == "dependencies");
@@ -231,7 +266,7 @@ impl Parser<'_> {
             found.defaults.extend(read.defaults.clone());
             found.vars.extend(read.vars.clone());
         }
-        let origin = role_origin((name, path), &read, params, &self.folder);
+        let origin = role_origin((name, path), &read, given, &self.folder);
         if let Some((parser, document)) = part(&origin, "handlers", &from.handlers)? {
             let handlers = parser.handlers(&document, inherited)?;
             self.found.borrow_mut().handlers.extend(handlers);
@@ -377,11 +412,16 @@ pub(super) fn of_playbook(folder: &Path) -> Arc<Origin> {
 }
 
 /// Returns where the tasks of a role come from.
-fn role_origin((name, path): (&str, &Path), read: &RoleRead, params: Arc<Vars>, playbook: &Path) -> Arc<Origin> {
+fn role_origin(
+    (name, path): (&str, &Path),
+    read: &RoleRead,
+    (params, parents): (Arc<Vars>, Vec<String>),
+    playbook: &Path,
+) -> Arc<Origin> {
     let name = name.rsplit('/').next().unwrap_or(name).to_owned();
     let folders = vec![path.to_owned(), path.join("tasks"), playbook.to_owned()];
     let (defaults, vars) = (read.defaults.clone().into(), read.vars.clone().into());
-    let role = Role { name, path: path.to_owned(), defaults, vars, params };
+    let role = Role { name, path: path.to_owned(), defaults, vars, params, parents };
     Arc::new(Origin { role: Some(Arc::new(role)), folders })
 }
 

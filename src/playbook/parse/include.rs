@@ -142,7 +142,7 @@ impl Parser<'_> {
     fn included(&self, at: Position, target: Target<'_>, inherited: &Settings) -> Result<Vec<PlayNode>, Diagnostic> {
         match target {
             Target::Tasks(path, text) => self.tasks_of(at, (path, &text), inherited),
-            Target::Role(name, from, path) => Ok(self.role(at, (name, &path), (from, Vars::new()), inherited)?.nodes),
+            Target::Role(name, from, path) => Ok(self.role(at, self.role_of_task(name, &path, from), inherited)?.nodes),
         }
     }
 }

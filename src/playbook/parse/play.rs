@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Gathering;
 use super::Parser;
 use super::task::SETTINGS;
@@ -21,6 +19,7 @@ use crate::playbook::play::Node as PlayNode;
 use crate::playbook::play::Order;
 use crate::playbook::play::Play;
 use crate::playbook::play::Prompt;
+use crate::playbook::play::RoleNames;
 use crate::playbook::play::Shared;
 use crate::playbook::play::Strategy;
 use crate::playbook::play::Task;
@@ -72,6 +71,7 @@ impl Parser<'_> {
             prompts: Vec::new(),
             vars: Arc::default(),
             tags: Vec::new(),
+            roles: RoleNames::default(),
             shared: Shared::default(),
             tasks: Arc::default(),
         };
@@ -111,6 +111,7 @@ impl Parser<'_> {
         let handlers = entries.iter().find(|(key, _)| key.text == "handlers");
         let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
         let found = self.found.take();
+        play.roles = found.names;
         // The handlers of roles come first, so that those of the play win.
         let handlers = found.handlers.into_iter().chain(handlers).collect();
         play.shared = Shared { handlers, defaults: found.defaults.into(), vars: found.vars.into() };
@@ -169,7 +170,6 @@ impl Parser<'_> {
             args: subset.into_iter().collect(),
             settings,
             register: None,
-            notify: Vec::new(),
             listen: Vec::new(),
             looping: None,
             retry: None,
@@ -215,9 +215,12 @@ impl Parser<'_> {
     fn check_notified(&self, at: Position, play: &Play, later: Vec<PlayNode>) -> Result<(), Diagnostic> {
         let mut shared = play.shared.clone();
         shared.extend(Shared { handlers: later.into(), ..Shared::default() });
+        if shared.handlers.iter().filter_map(PlayNode::task).any(|handler| handler.has_template_name()) {
+            return Ok(());
+        }
         for task in play.all_tasks() {
             let unknown = |name: &&String| !name.contains("{{") && shared.notified_by(task, name).next().is_none();
-            if let Some(name) = task.notify.iter().find(unknown) {
+            if let Some(name) = task.settings.notify.iter().find(unknown) {
                 let at = if task.at == Position::default() { at } else { task.at };
                 let mut error = self.error(at, format!("the play has no handler called `{name}`"));
                 let handlers = shared.handlers.iter().filter_map(PlayNode::task);
@@ -230,19 +233,9 @@ impl Parser<'_> {
 
     fn serial(&self, node: &Node) -> Result<Vec<BatchSize>, Diagnostic> {
         let size = |node: &Node| {
-            let size = match &node.content {
-                Content::Scalar(Value::Number(number)) => {
-                    number.as_u64().and_then(|n| n.try_into().ok()).map(BatchSize::Count)
-                }
-                Content::Scalar(Value::String(text)) => match text.strip_suffix('%') {
-                    Some(share) => {
-                        share.trim().parse().ok().filter(|share| (1..=100).contains(share)).map(BatchSize::Percent)
-                    }
-                    None => text.parse().ok().map(BatchSize::Count),
-                },
-                _ => None,
-            };
-            size.ok_or_else(|| self.error(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
+            let size = Some(node).filter(|node| matches!(node.content, Content::Scalar(_)));
+            size.and_then(|node| BatchSize::of(&node.value()))
+                .ok_or_else(|| self.error(node.at, "`serial` must be a number of hosts or a share such as \"30%\""))
         };
         match &node.content {
             Content::List(items) => items.iter().map(size).collect(),

@@ -83,13 +83,14 @@ pub(super) const SETTINGS: [&str; 22] = [
 const ACTIONS: [&str; 2] = ["action", "local_action"];
 
 /// The keys of a block beside its settings.
-const BLOCK_KEYS: [&str; 4] = ["name", "block", "rescue", "always"];
+const BLOCK_KEYS: [&str; 5] = ["name", "block", "rescue", "always", "notify"];
 
 /// The settings that a task may have which includes others. What the others get stands under `apply`.
 const INCLUDE_SETTINGS: [&str; 6] = ["vars", "when", "ignore_errors", "run_once", "no_log", "tags"];
 
 /// The keys of `loop_control`.
-const LOOP_CONTROL: [&str; 6] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems"];
+const LOOP_CONTROL: [&str; 7] =
+    ["loop_var", "index_var", "label", "pause", "break_when", "extended", "extended_allitems"];
 
 /// Reports whether a key of a task is not its module.
 pub(super) fn is_task_key(key: &str) -> bool {
@@ -139,6 +140,7 @@ impl Parser<'_> {
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => drop(self.text(key, node)?),
+                "notify" => inherited.notify = self.texts(key, node)?,
                 "block" | "rescue" | "always" => {}
                 _ if self.inherit(key, node, &mut inherited)? => {}
                 text if ANSIBLE_TASK_KEYS.contains(&text) => return Err(self.unsupported("a block", key)),
@@ -270,7 +272,6 @@ impl Parser<'_> {
             args: self.args(module, args, (more, settings.module_defaults.get(module.name())))?,
             settings,
             register: None,
-            notify: Vec::new(),
             listen: Vec::new(),
             looping: self.looping(entries)?,
             retry: self.retry(entries)?,
@@ -283,7 +284,7 @@ impl Parser<'_> {
             match key.text.as_str() {
                 "name" => task.name = self.text(key, node)?,
                 "register" => task.register = Some(self.variable(key, node)?),
-                "notify" => task.notify = self.texts(key, node)?,
+                "notify" => task.settings.notify = self.texts(key, node)?,
                 "listen" => task.listen = self.texts(key, node)?,
                 "changed_when" => task.changed_when = Some(self.conditions(key, node)?),
                 "failed_when" => task.failed_when = Some(self.conditions(key, node)?),
@@ -316,6 +317,9 @@ impl Parser<'_> {
             task.name = format!("{} : {role}", task.action);
         }
         settings.vars.clone_from(&task.settings.vars);
+        if let Some((_, node)) = entries.iter().find(|(key, _)| key.text == "vars") {
+            Arc::make_mut(&mut settings.include_vars).extend(self.vars(node)?);
+        }
         let apply = args.entry("apply").map_or(Ok(&[][..]), |node| self.map(node, "`apply`"))?;
         for (key, node) in apply {
             if !self.inherit(key, node, &mut settings)? {
@@ -402,13 +406,15 @@ impl Parser<'_> {
             return Err(self.error(node.at, format!("`loop` must be a list, not {}", node.kind())));
         }
         let (var, pause) = ("item".to_owned(), Duration::ZERO);
-        let mut looping = Loop { kind, value: node.value(), var, index_var: None, label: None, pause, extended: false };
+        let (value, break_when) = (node.value(), Vec::new());
+        let mut looping = Loop { kind, value, var, index_var: None, label: None, break_when, pause, extended: false };
         let control = entries.iter().find(|(key, _)| key.text == "loop_control").map(|(_, node)| node);
         for (key, node) in control.map_or(Ok(&[][..]), |node| self.map(node, "`loop_control`"))? {
             match key.text.as_str() {
                 "loop_var" => looping.var = self.variable(key, node)?,
                 "index_var" => looping.index_var = Some(self.variable(key, node)?),
                 "label" => looping.label = Some(self.text(key, node)?),
+                "break_when" => looping.break_when = self.conditions(key, node)?,
                 "pause" => looping.pause = self.seconds(key, node)?,
                 "extended" => looping.extended = self.flag(key, node)?,
                 "extended_allitems" => drop(self.flag(key, node)?),
