@@ -78,9 +78,10 @@ impl UnitState {
     }
 
     /// Reports whether systemd may change the state of the unit while it has no process that could end or begin: a service
-    /// that waits for its restart fails for good when systemd gives up on it.
+    /// that waits for its restart fails for good when systemd gives up on it. One that systemd has just restarted may have ended
+    /// and begun again between two observations.
     pub fn changes_unseen(&self) -> bool {
-        self.waits_for_restart()
+        self.waits_for_restart() || self.restarted
     }
 
     /// Reports whether systemd will start the unit although nothing has begun.

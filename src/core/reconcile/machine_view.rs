@@ -100,6 +100,9 @@ pub struct MachineView {
     pub next_visit: Timestamp,
     /// When the next full observation is due.
     pub next_full_observation: Timestamp,
+    /// Until when every observation is a full one, because a unit was started. A process that ends and starts again between
+    /// the two parts of an observation gives no sign that a quick one sees.
+    pub(super) watched_until: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
     /// How many visits with steps in a row were lost, and until when no steps are sent for that.
@@ -213,6 +216,7 @@ impl MachineView {
             next_relay_try: now,
             next_visit: now,
             next_full_observation: now,
+            watched_until: Timestamp::ZERO,
             backoffs: BTreeMap::new(),
             lost: (0, now),
             suspicions: (0, now),

@@ -23,6 +23,9 @@ use crate::core::reconcile::machine_view::MachineView;
 /// penalties expire with time (`PerSourcePenalties`).
 const REJECTED_WAIT: Duration = Duration::from_secs(6);
 
+/// For how long every observation is a full one after a unit was started: longer than a command watches it by default.
+const WATCHED: Duration = Duration::from_secs(4);
+
 /// The message about steps that were not taken because of the lock of the host.
 const BUSY: &str = "another process holds the host's lock: `fuser -v /run/muster/lock` on the host shows which one";
 
@@ -67,8 +70,11 @@ impl Reconciler {
         }
         if is_full {
             // systemd may not have noticed yet that a process which it has just started has ended.
-            let started = steps.iter().any(|step| step.action.starts());
-            let next = if started { self.timing.poll_interval } else { self.timing.full_poll_interval };
+            if steps.iter().any(|step| step.action.starts()) {
+                view.watched_until = now + WATCHED;
+            }
+            let is_watched = now < view.watched_until;
+            let next = if is_watched { self.timing.poll_interval } else { self.timing.full_poll_interval };
             view.next_full_observation = now + next;
         }
         let soon = if view.is_changing() { self.timing.retry_interval } else { self.timing.poll_interval };

@@ -73,6 +73,8 @@ struct Stage {
     busy: BTreeSet<MachineId>,
     /// How many writes the store has got.
     writes: usize,
+    /// When the visits without steps were made, and whether a quick observation sufficed.
+    looks: Vec<(Timestamp, bool)>,
     /// Returns the uptime that a host adds to the true one when it reports it.
     uptime: fn(MachineId) -> Duration,
     /// The events.
@@ -171,6 +173,7 @@ impl Stage {
             unloadable: BTreeMap::new(),
             busy: BTreeSet::new(),
             writes: 0,
+            looks: Vec::new(),
             uptime: |_| Duration::ZERO,
             log: Vec::new(),
             unanswered: None,
@@ -276,6 +279,9 @@ impl Stage {
     ) -> Option<Result<Report, Failure>> {
         let name = self.reconciler.snapshot().name_of(machine);
         self.sent.extend(visit.steps.iter().map(|step| format!("{} {} on {name}", step.action, step.unit.stem())));
+        if visit.steps.is_empty() {
+            self.looks.push((self.now, quick));
+        }
         if (self.hangs)(machine, visit) {
             return None;
         }

@@ -219,3 +219,17 @@ fn a_service_on_which_systemd_gives_up_while_it_waits_for_its_restart_is_recorde
     stage.seconds(1);
     assert_eq!(recorded(&stage), "failed (failed)");
 }
+
+#[test]
+fn a_unit_that_was_started_is_observed_fully_for_as_long_as_a_command_watches_it() {
+    let mut stage = Stage::new(1, |_| ());
+    stage.seconds(20);
+    stage.learn(|snapshot| want(snapshot, "web", ""));
+    let started = stage.now;
+    stage.looks.clear();
+    stage.seconds(12);
+    let (first, later): (Vec<_>, Vec<_>) =
+        stage.looks.iter().partition(|(at, _)| at.since(started) <= Duration::from_secs(3));
+    assert!(first.len() >= 2 && first.iter().all(|(_, quick)| !quick), "{first:?}");
+    assert!(later.iter().any(|(_, quick)| *quick), "{later:?}");
+}
