@@ -264,8 +264,13 @@ pub async fn leave(
         (problems, is_empty) = empty(context, machine.id, timeouts, Some("stopped"), on_progress).await?;
     }
     remove(context, &machine, is_empty).await?;
-    let remaining = if is_lost { Some(unreleased(&machine)) } else { forget(context, &snapshot, &machine).await };
-    problems.extend(remaining);
+    if is_lost {
+        let named: BTreeSet<UnitName> = problems.iter().filter_map(|problem| problem.unit.clone()).collect();
+        let is_new = |problem: &Problem| problem.unit.as_ref().is_none_or(|unit| !named.contains(unit));
+        problems.extend(left_behind(&snapshot, &machine).into_iter().filter(is_new));
+    } else {
+        problems.extend(forget(context, &snapshot, &machine).await);
+    }
     Ok(Left::Removed(machine, problems))
 }
 

@@ -339,14 +339,13 @@ fn a_store_or_a_token_that_does_not_exist_is_an_error_and_is_not_made() {
 #[test]
 fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     let desk = Desk::new();
-    desk.write("a.service", "[Service]\nExecStart=/bin/true\nRestrat=no\n[X-fleet]\nGlobal=true\n");
+    desk.write("a.service", "[Service]\nExecStart=/bin/true\nRestrat=no\n[X-Own]\nGlobal=true\n");
     let said = desk.muster(&["submit", "a.service"]);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "Unit a.service inactive\n"));
     assert_eq!(
         said.err.lines().collect::<Vec<_>>(),
         [
             "WARNING: Unit a.service: 3:1: systemd ignores `Restrat=` in [Service]: did you mean `Restart=`?",
-            "WARNING: Unit a.service: 4:1: systemd ignores the section [X-fleet]: did you mean [X-Fleet]?",
         ]
     );
     desk.write("b.service", "[Service]\nExecStart=/bin/true\n[X-muster]\nClass=strict\n");

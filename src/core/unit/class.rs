@@ -3,6 +3,10 @@
 use std::fmt;
 
 use super::UnitFile;
+use crate::core::similar::misspelt;
+
+/// The sections that muster reads.
+const SECTIONS: [&str; 2] = ["X-Fleet", "X-Muster"];
 
 /// The behaviour of a unit during a network partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -25,9 +29,9 @@ pub enum BadClass {
     /// Two lines with a class.
     #[error("[X-Muster] Class= is given twice: keep one")]
     Twice,
-    /// A section whose name differs in its case, such as `[X-muster]`.
-    #[error("the section [{0}] is not known: did you mean [X-Muster]?")]
-    Section(String),
+    /// A section whose name is a misspelling of one that muster reads, such as `[X-muster]` or `[X-Flet]`.
+    #[error("the section [{0}] is not known: did you mean [{1}]?")]
+    Section(String, &'static str),
     /// Another option than `Class=`.
     #[error("[X-Muster] {0}=: only `Class=` is known here")]
     Key(String),
@@ -36,9 +40,10 @@ pub enum BadClass {
 impl Class {
     /// Reads the class of a unit.
     pub fn of(file: &UnitFile) -> Result<Self, BadClass> {
-        let is_meant = |section: &str| section != "X-Muster" && section.eq_ignore_ascii_case("X-Muster");
-        if let Some(option) = file.options().iter().find(|option| is_meant(&option.section)) {
-            return Err(BadClass::Section(option.section.clone()));
+        if let Some((section, meant)) =
+            file.options().iter().find_map(|option| Some((&option.section, meant(&option.section)?)))
+        {
+            return Err(BadClass::Section(section.clone(), meant));
         }
         let mut class = None;
         for option in file.options().iter().filter(|option| option.section == "X-Muster") {
@@ -63,6 +68,15 @@ impl Class {
     }
 }
 
+/// Returns the section that the author of a misspelt one meant. systemd ignores every section that begins with `X-`.
+fn meant(section: &str) -> Option<&'static str> {
+    if SECTIONS.contains(&section) || !section.starts_with(['X', 'x']) {
+        return None;
+    }
+    let is_other_case = |known: &&&str| section.eq_ignore_ascii_case(known);
+    SECTIONS.iter().find(is_other_case).copied().or_else(|| misspelt(section, SECTIONS))
+}
+
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -85,6 +99,19 @@ mod tests {
         assert_eq!(of("[Service]\nClass=strict\n"), Ok(Class::Available));
         assert_eq!(of("[X-Muster]\nClass=available\n"), Ok(Class::Available));
         assert_eq!(of("[X-Muster]\nClass=strict\n"), Ok(Class::Strict));
+    }
+
+    #[test]
+    fn a_misspelt_section_is_an_error_and_one_of_another_program_is_not() {
+        for (section, meant) in
+            [("X-Mustr", "X-Muster"), ("X-muster", "X-Muster"), ("X-Flet", "X-Fleet"), ("X-Fleets", "X-Fleet")]
+        {
+            let why = of(&format!("[{section}]\nClass=strict\n")).unwrap_err().to_string();
+            assert_eq!(why, format!("the section [{section}] is not known: did you mean [{meant}]?"));
+        }
+        for section in ["X-Fleet", "X-Podman", "X-Container", "X-Flatpak", "Service"] {
+            assert_eq!(of(&format!("[{section}]\nName=x\n")), Ok(Class::Available), "{section}");
+        }
     }
 
     #[test]
