@@ -344,9 +344,7 @@ fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     assert_eq!((said.code, said.out.as_str()), (Some(0), "Unit a.service inactive\n"));
     assert_eq!(
         said.err.lines().collect::<Vec<_>>(),
-        [
-            "WARNING: Unit a.service: 3:1: systemd ignores `Restrat=` in [Service]: did you mean `Restart=`?",
-        ]
+        ["WARNING: Unit a.service: 3:1: systemd ignores `Restrat=` in [Service]: did you mean `Restart=`?",]
     );
     desk.write("b.service", "[Service]\nExecStart=/bin/true\n[X-muster]\nClass=strict\n");
     desk.fails(&["submit", "b.service"], 2, &["the section [X-muster] is not known: did you mean [X-Muster]?"]);
