@@ -15,6 +15,7 @@ use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
+use crate::core::reconcile::restored::RestorationWitness;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
@@ -66,8 +67,17 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let mut snapshot = reconciler.snapshot().clone();
     note_misplaced(&mut snapshot, &reconciler);
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
-    let restoration_witness = reconciler.restoration_witness();
+    let restoration_witness = match reconciler.restoration_witness() {
+        Some(witness) => has_no_record(context, witness).await?.then_some(witness.machine),
+        None => None,
+    };
     Ok(Look { snapshot, missed, restoration_witness, has_controller, controlled_until })
+}
+
+/// Reports whether the store still has an earlier serial than a machine has seen. A leader may have counted and visited the
+/// machine since the records were read.
+async fn has_no_record(context: &ClusterContext, witness: RestorationWitness) -> Result<bool, StoreError> {
+    Ok(layout::read(&*context.store, &context.keys).await?.serial < witness.serial)
 }
 
 /// Adds the reports of submitted units that run on a machine where they are not placed, as after the store was restored from

@@ -119,7 +119,7 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
 
 /// Returns the problem of a store that was restored from a backup.
 fn restored(reconciler: &Reconciler) -> Option<Problem> {
-    let machine = reconciler.snapshot().machines.get(&reconciler.restoration_witness()?)?;
+    let machine = reconciler.snapshot().machines.get(&reconciler.restoration_witness()?.machine)?;
     let spared = if reconciler.spares_unknown() { SPARED } else { "" };
     let what = format!("{} {RESTORED}{spared}", machine.name);
     Some(Problem { machine: Some(machine.id), ..Problem::general(TroubleKind::StoreRestored, what) })

@@ -44,7 +44,7 @@ pub struct SimulatedHost {
     pub cluster: Option<Arc<Cluster>>,
     /// The highest epoch that has claimed the host, as in /run/muster/epoch.
     pub epoch: u64,
-    /// The highest serial of the leases that it has seen.
+    /// The highest serial that it has seen.
     pub serial: u64,
     /// The number of the last visit of that leader that was counted.
     pub number: u64,

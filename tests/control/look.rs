@@ -76,6 +76,24 @@ async fn a_look_finds_a_unit_that_runs_where_it_is_not_placed() {
 }
 
 #[tokio::test]
+async fn a_leader_that_counts_during_a_look_is_not_taken_for_a_restored_store() {
+    for serial in [8, 9] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        found(&store, &["web.service"]).await;
+        let folder = Arc::new(Folder::gated());
+        folder.remember_serial(9);
+        let context = context(&store, &folder);
+        let counts = async {
+            folder.is_visited().await;
+            store.commit(Vec::new(), vec![keys().put(&Key::Serial, &serial)]).await.unwrap();
+            folder.open();
+        };
+        let (looked, ()) = tokio::join!(soon(look::look(&context)), counts);
+        assert_eq!(looked.unwrap().restoration_witness.is_some(), serial == 8, "the store has serial {serial}");
+    }
+}
+
+#[tokio::test]
 async fn a_look_relies_on_a_controller_that_has_just_observed_the_machines() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &[]).await;

@@ -115,6 +115,12 @@ impl Folder {
         }
     }
 
+    /// Lets the host have seen a serial of the store.
+    pub(super) fn remember_serial(&self, serial: u64) {
+        fs::create_dir_all(self.host.path("run/muster")).unwrap();
+        fs::write(self.host.path("run/muster/serial"), format!("{serial}\n")).unwrap();
+    }
+
     /// Lets a verb of systemctl fail as if there were no bus.
     pub(super) fn refuse(&self, verb: &str) {
         fs::write(self.host.path("deaf").join(verb), "").unwrap();

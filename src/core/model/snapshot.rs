@@ -49,8 +49,8 @@ pub struct Snapshot {
     pub foreign: BTreeMap<MachineId, ForeignUnits>,
     /// The leases of machines, granted by any leader.
     pub leases: BTreeMap<MachineId, Grant>,
-    /// The number of leases that were recorded so far. Hosts remember it: a host that has seen a higher one shows that the
-    /// store was restored from a backup.
+    /// How many commits have changed units, placements or leases. Hosts remember it: a host that has seen a higher one shows
+    /// that the store was restored from a backup.
     pub serial: u64,
     /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
@@ -239,7 +239,7 @@ pub enum Write {
     Lease(MachineId, Grant),
     /// Removes the record of a lease that has certainly ended.
     NoLease(MachineId),
-    /// Records how many leases were recorded, see [`Snapshot::serial`].
+    /// Records how many commits were counted, see [`Snapshot::serial`].
     Serial(u64),
     /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),

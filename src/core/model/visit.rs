@@ -34,7 +34,7 @@ pub struct Visit {
     /// The leader's epoch. A host that has seen a higher epoch does nothing and says so. Visits without steps carry it
     /// too.
     pub epoch: u64,
-    /// The serial of the leases in the store, see [`super::Snapshot::serial`]. The host remembers the highest one.
+    /// The serial of the store, see [`super::Snapshot::serial`]. The host remembers the highest one.
     pub serial: u64,
     /// The number of the visit among those of this leader that may change something on the host; 0 for a visit that is
     /// not counted. A host that has begun this visit or a later one of the same leader does nothing. So a visit that is
@@ -78,7 +78,7 @@ pub struct Observation {
     pub uptime: Duration,
     /// The highest epoch it has seen; 0 after a boot.
     pub epoch: u64,
-    /// The highest serial of the leases that it has seen before; 0 after a boot.
+    /// The highest serial that it has seen before; 0 after a boot.
     pub serial: u64,
     /// The status of its lease, if the visit was about the lease.
     pub lease: Option<LeaseStatus>,

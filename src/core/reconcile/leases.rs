@@ -334,9 +334,7 @@ impl Reconciler {
                 length = length.max(before.length);
             }
         }
-        self.serial = self.serial.saturating_add(1);
         self.outbox.push(Write::Lease(machine, Grant { length, ..policy.grant(self.epoch, need, now) }));
-        self.outbox.push(Write::Serial(self.serial));
     }
 
     /// Waits for the lease of a machine that does not answer to end: records when its strict units have certainly

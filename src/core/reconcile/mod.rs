@@ -60,6 +60,7 @@ use crate::core::unit::UnitName;
 use outbox::Outbox;
 use outbox::PendingCommit;
 use outbox::moved_unit;
+use restored::RestorationWitness;
 use views::Views;
 
 /// How often the reconciler visits machines, and how long it waits.
@@ -215,10 +216,12 @@ pub struct Reconciler {
     lease_ends: BTreeMap<MachineId, Timestamp>,
     /// Since when no other leader can renew leases without the store.
     quorum_seen_at: Option<Timestamp>,
-    /// The number of leases that were recorded, with those that the store has yet to accept.
+    /// The serial of the store, with the commits that the store has yet to accept.
     serial: u64,
+    /// Set while the next commit counts because an operator may have changed a unit.
+    has_orders: bool,
     /// The machine that has shown that the store was restored from a backup.
-    restoration_witness: Option<MachineId>,
+    restoration_witness: Option<RestorationWitness>,
     /// The machines that have left the cluster and may still hold a lease.
     departed_leases: BTreeSet<MachineId>,
     /// The counts of the failover policy over all machines; `None` if they have to be computed again.
@@ -234,6 +237,7 @@ impl Reconciler {
         let assignments = Assignments::new(&snapshot, &scope, &Globals::new());
         let noted = recording::by_machine(&snapshot);
         let serial = snapshot.serial;
+        let has_orders = matches!(scope, Scope::Units(_));
         Self {
             epoch,
             numbered: 0,
@@ -252,6 +256,7 @@ impl Reconciler {
             stale: Stale { views: true, assignments: false, placements: true, failover: true, leases: true },
             noted,
             serial,
+            has_orders,
             restoration_witness: None,
             probe_candidates: BTreeSet::new(),
             outbox: Outbox::default(),
@@ -319,6 +324,7 @@ impl Reconciler {
     pub fn learn(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         self.requirements.renew(&self.snapshot);
+        self.has_orders = true;
         self.assess_unrecorded();
         self.reconsider();
     }
@@ -406,6 +412,7 @@ impl Reconciler {
             Mode::LeaseOnly => self.outbox.clear(),
             Mode::Stopping | Mode::Deposed => {}
         }
+        self.count_commit();
         outputs.extend(self.outbox.commit().map(Output::Commit));
         if self.mode != Mode::Stopping {
             self.send_visits(now, &mut outputs);

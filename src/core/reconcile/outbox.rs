@@ -91,6 +91,11 @@ impl Outbox {
         self.pending.as_ref().is_some_and(|pending| pending.units.contains(unit))
     }
 
+    /// Reports whether such a write waits for the next commit.
+    pub(super) fn queues(&self, such: impl FnMut(&Write) -> bool) -> bool {
+        self.queued.iter().any(such)
+    }
+
     /// Reports whether such a write waits or is part of the commit in flight.
     pub(super) fn holds(&self, such: impl Fn(&Write) -> bool) -> bool {
         let pending = self.pending.iter().flat_map(|pending| &pending.records);
@@ -127,6 +132,11 @@ impl Outbox {
 const fn is_record(write: &Write) -> bool {
     let leases = matches!(write, Write::Lease(..) | Write::NoLease(_) | Write::Serial(_) | Write::Voters(_));
     leases || matches!(write, Write::Place(..) | Write::Unplace(_))
+}
+
+/// Reports whether the serial of the store counts a write: without it, a backup would lack what a host may know.
+pub(super) const fn is_counted(write: &Write) -> bool {
+    matches!(write, Write::Lease(..)) || moved_unit(write).is_some()
 }
 
 /// Returns the unit whose placement a write changes.

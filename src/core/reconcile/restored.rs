@@ -1,5 +1,5 @@
-//! A store that was restored from a backup: it may not know leases that were granted since. Hosts remember how many leases
-//! had been recorded, so one host that answers shows it. This module sends nothing.
+//! A store that was restored from a backup: it may lack units, placements and leases that hosts have. The store counts the
+//! commits that change them, and hosts remember the count, so one host that answers shows it. This module sends nothing.
 
 use std::time::Duration;
 
@@ -13,13 +13,23 @@ use crate::core::model::Need;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
+use crate::core::reconcile::outbox::is_counted;
 
-/// What a machine shows that has seen more leases than the store knows.
+/// What a machine shows that has seen a later serial than that of the store.
 pub const RESTORED: &str = "has seen later records than those in the store: the store was restored from a backup";
 
+/// A machine that has shown that the store was restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestorationWitness {
+    /// The machine.
+    pub machine: MachineId,
+    /// The serial that it has seen.
+    pub serial: u64,
+}
+
 impl Reconciler {
-    /// Returns the machine that has shown that the store was restored from a backup.
-    pub const fn restoration_witness(&self) -> Option<MachineId> {
+    /// Returns the first machine that has shown that the store was restored from a backup.
+    pub const fn restoration_witness(&self) -> Option<RestorationWitness> {
         self.restoration_witness
     }
 
@@ -27,6 +37,19 @@ impl Reconciler {
     /// keeps leases has written an event first, and unloads them.
     pub fn spares_unknown(&self) -> bool {
         self.restoration_witness.is_some() && self.timing.lease.is_none()
+    }
+
+    /// Counts the next commit if a host may show later that a backup lacks it.
+    ///
+    /// A leader that has found a restored store, and that keeps no leases, counts nothing: the serial would catch up with
+    /// that of the witness, and the next sweep would unload the units that this one spares.
+    pub(super) fn count_commit(&mut self) {
+        let counts = self.outbox.queues(|write| self.has_orders || is_counted(write));
+        if counts && !self.outbox.is_committing() && !self.spares_unknown() {
+            self.has_orders = false;
+            self.serial = self.serial.saturating_add(1);
+            self.outbox.push(Write::Serial(self.serial));
+        }
     }
 
     /// Compares the serial that a host has seen with that of the store.
@@ -38,7 +61,7 @@ impl Reconciler {
             return;
         }
         let is_first = self.restoration_witness.is_none();
-        self.restoration_witness.get_or_insert(machine);
+        self.restoration_witness.get_or_insert(RestorationWitness { machine, serial: seen });
         let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All) else { return };
         self.serial = seen;
         self.outbox.push(Write::Serial(seen));

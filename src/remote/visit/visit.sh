@@ -295,7 +295,7 @@ m_claim() {
   printf '%s %s\n' "$1" "$2" 1<>"$m_run/epoch" && m_epoch=$1 && m_note_serial && return
   m_deny unwritable
 }
-# Remembers the highest serial of the leases. The record overwrites the one before, as that of the epoch does.
+# Remembers the highest serial of the store. The record overwrites the one before, as that of the epoch does.
 m_note_serial() {
   [ "$m_seen_serial" -ge "$m_serial" ] || printf '%s\n' "$m_serial" 1<>"$m_run/serial"
 }

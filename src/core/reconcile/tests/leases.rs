@@ -148,6 +148,45 @@ fn a_leader_without_leases_stops_no_unit_that_a_restored_store_lacks() {
     assert_eq!(stage.seconds(15), [format!("unload web on {}", stage.reconciler.snapshot().name_of(at))]);
 }
 
+/// Starts units after a backup of the store, restores the backup, and leads without leases.
+fn restore_without_leases(stage: &mut Stage, started: impl FnOnce(&mut Stage)) {
+    stage.seconds(5);
+    let backup = stage.reconciler.snapshot().clone();
+    started(stage);
+    stage.seconds(5);
+    stage.next_leader(|snapshot| *snapshot = backup);
+}
+
+#[test]
+fn a_store_that_lacks_a_unit_without_a_lease_shows_that_it_was_restored() {
+    let start: [fn(&mut Stage); 2] = [
+        |stage| drop(stage.learn(|snapshot| want(snapshot, "later", ""))),
+        |stage| drop(stage.learn(|snapshot| want(snapshot, "everywhere", "[X-Fleet]\nGlobal=true"))),
+    ];
+    for start in start {
+        let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+        stage.reconciler.timing.lease = None;
+        restore_without_leases(&mut stage, start);
+        assert_eq!(stage.seconds(15), <[&str; 0]>::default());
+        assert!(stage.reconciler.restoration_witness().is_some() && stage.reconciler.spares_unknown());
+    }
+}
+
+#[test]
+fn a_sweep_of_a_restored_store_does_not_let_the_serial_catch_up() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
+    stage.reconciler.timing.lease = None;
+    restore_without_leases(&mut stage, |stage| drop(stage.learn(|snapshot| want(snapshot, "later", ""))));
+    stage.seconds(5);
+    let serial = stage.reconciler.snapshot().serial;
+    let at = stage.placement("web").machine;
+    stage.silent.insert(at);
+    assert!(stage.seconds(60).iter().any(|done| done.starts_with("start web")));
+    assert_eq!(stage.reconciler.snapshot().serial, serial);
+    stage.next_leader(|_| {});
+    assert!(!stage.seconds(15).iter().any(|done| done.starts_with("unload later")));
+}
+
 #[test]
 fn a_strict_unit_waits_for_a_copy_that_ran_before_the_cluster_knew_the_unit() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
