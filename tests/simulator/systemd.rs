@@ -23,10 +23,7 @@ use super::world::Mutant;
 use super::world::World;
 
 /// How long a visit waits for units to stop.
-const STOP_PATIENCE: u64 = 10_000;
-
-/// How long it waits on a machine that holds a lease.
-const BRIEF_PATIENCE: u64 = 2_000;
+const STOP_PATIENCE: u64 = 2_000;
 
 pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap()
@@ -166,14 +163,13 @@ impl World {
             }
         }
         wait = wait.max(self.begin_on_host(&delivery, &mut underway));
-        let detection = if delivery.visit.no_wait { BRIEF_PATIENCE } else { STOP_PATIENCE };
         let host = &mut self.hosts[index];
         host.obeyed = host.obeyed.max(delivery.visit.epoch);
         let (boot, id) = (host.boot, delivery.id);
         host.job = Some(Job { delivery, began: self.now, underway });
         let busy = self.delay((5, 100), (500, 3_000), if self.hosts[index].slow { 900 } else { 10 });
         let slow = millis(self.hosts[index].model.renewal);
-        self.after(wait.min(detection) + busy + slow, Event::Finish { host: index, boot, delivery: id });
+        self.after(wait + busy + slow, Event::Finish { host: index, boot, delivery: id });
     }
 
     /// Then the files, then the starts, then the report.

@@ -29,12 +29,13 @@ pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
 /// A systemctl without systemd. Every listed unit is running, unless a file `listed` holds the list; a unit that was
 /// started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in them take long
-/// to stop. A verb with a file in `deaf` fails as if there were no bus.
+/// to stop. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not end in time.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
 verb=$1; shift
 [ ! -e "$root/deaf/$verb" ] || { echo 'Failed to connect to bus: No such file or directory' >&2; exit 1; }
+[ ! -e "$root/late/$verb" ] || exit 124
 case $verb in
   list-units) [ ! -e "$root/listed" ] || exec cat "$root/listed"
     for unit in "$root"/run/fleet/units/* "$root"/known/*; do
@@ -639,6 +640,24 @@ fn a_stop_that_is_refused_stays_to_be_done_and_the_others_are_done() {
         names.iter().all(|name| !host.path("run/muster/launched").join(name).exists()),
         "what is gone is not started"
     );
+}
+
+#[test]
+fn a_unit_whose_stop_waits_for_that_of_another_unit_is_still_being_stopped() {
+    let host = Host::new();
+    let names = ["a.service", "b.service"];
+    host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
+    let listed = "a.service  loaded deactivating stop-sigterm stop words\n\
+                  b.service  loaded active       running      stop words\n\
+                  init.scope loaded active       running           System and Service Manager\n";
+    fs::write(host.path("listed"), listed).unwrap();
+    fs::create_dir_all(host.path("late")).unwrap();
+    fs::write(host.path("late/stop"), "").unwrap();
+    for action in [Action::Stop, Action::Unload] {
+        let visit = Visit { steps: names.map(|name| step(name, action)).to_vec(), ..look(5) };
+        assert_eq!(host.visit(&visit).outcomes, [Outcome::Begun, Outcome::Begun], "{action}");
+    }
+    assert!(host.path("run/fleet/units/b.service").exists());
 }
 
 #[test]

@@ -155,9 +155,10 @@ impl Action {
     /// unit that is restarted runs as before until it has been stopped.
     pub fn goes_on(self, there: Option<&UnitState>) -> bool {
         let is_stopping = there.is_some_and(|unit| unit.active == ActiveState::Deactivating);
+        let has = |job| there.is_some_and(|unit| unit.job == Some(job));
         match self {
-            Self::Stop | Self::Unload => is_stopping,
-            Self::Restart { .. } => is_stopping || there.is_some_and(|unit| unit.job == Some(JobType::Restart)),
+            Self::Stop | Self::Unload => is_stopping || has(JobType::Stop),
+            Self::Restart { .. } => is_stopping || has(JobType::Restart),
             Self::Load { .. } | Self::Adopt { .. } | Self::Start { .. } => false,
         }
     }

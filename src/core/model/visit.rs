@@ -46,8 +46,6 @@ pub struct Visit {
     pub expires: Option<Expiry>,
     /// What to do about the machine's lease before the steps.
     pub lease: Option<LeaseAction>,
-    /// Set when the visit must not wait long for units to stop, because a lease has to be renewed meanwhile.
-    pub no_wait: bool,
     /// Set when the visit must wait for the steps of an earlier visit that may still run there.
     pub barrier: bool,
     /// Set when the host's systemd must be reloaded for every new file, not only for files that it knew before.

@@ -99,7 +99,6 @@ impl Reconciler {
             number: if acts || barrier { self.numbered } else { 0 },
             read_only: false,
             expires: if acts { expiry() } else { None },
-            no_wait: self.snapshot.leases.contains_key(&machine),
             lease,
             barrier,
             reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),

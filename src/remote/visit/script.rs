@@ -26,17 +26,15 @@ use crate::remote::quote::quote;
 /// The functions that every visit's script starts with.
 const PRELUDE: &str = include_str!("visit.sh");
 
-/// How long a visit waits for units to stop before it goes on and leaves the rest to the next one.
-pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long a visit waits for units to stop before it goes on and leaves the rest to the next one. A unit that takes long
+/// must not delay the other units of its machine, nor the renewal of its lease.
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// How many characters of a cluster's name a host keeps and reports.
 pub(super) const CLUSTER_NAME: usize = 200;
 
 /// The epoch of a visit that is not a leader's. No leader has a higher one, and every shell can count this far.
 const ANY_EPOCH: u64 = i64::MAX.unsigned_abs();
-
-/// The same for a machine that holds a lease, whose next renewal must not be late.
-const NO_WAIT_STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// A visit that cannot be written as a script. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,8 +69,7 @@ pub(super) fn write(visit: &Visit, nonce: u64, quick: bool, root: &str) -> Resul
     let end = format!("{mark} end");
     let mut body = String::with_capacity(PRELUDE.len() + 1024);
     // Writing to a String cannot fail.
-    let stop_limit = if visit.no_wait { NO_WAIT_STOP_LIMIT } else { STOP_LIMIT };
-    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, stop_limit.as_secs());
+    let _ = writeln!(body, "{{\nm_mark={mark} m_root={} m_stop_limit={}", quote(root)?, STOP_LIMIT.as_secs());
     write_cluster(&mut body, visit)?;
     let _ = writeln!(body, "m_serial={}", visit.serial);
     body.push_str(PRELUDE);

@@ -16,7 +16,7 @@ m_each() {
 # All units at once: systemctl goes on after a unit that is refused, and names that unit. A message that names no unit
 # (systemd cannot be reached) is about all units. 124 is timeout's status: the slow units are still stopping.
 m_many() {
-  m_group=$1 m_verb=$2; shift 2
+  m_group=$1 m_verb=$2 m_code=0; shift 2
   m_out=$($m_verb -- "$@" 2>&1) && return
   m_code=$?
   for m_u in "$@"; do
@@ -59,7 +59,7 @@ m_check() {
     if [ -e "$m_run/new/$m_u" ]; then set -- "$@" "$m_run/new/$m_u"; else m_kept="$m_kept$m_u "; fi
   done
   [ $# -gt 0 ] || return 0
-  m_out=$(timeout "$m_stop_limit" systemd-analyze verify --man=no -- "$@" 2>&1) && return
+  m_out=$(timeout 10 systemd-analyze verify --man=no -- "$@" 2>&1) && return
   for m_f in "$@"; do
     m_u=${m_f##*/} m_why=
     case "$m_nl$m_out" in *"${m_nl}Unit $m_u has a bad unit file setting"*|*"${m_nl}Unit $m_u failed to load"*) ;; *) continue ;; esac
@@ -131,7 +131,7 @@ m_stop() {
   done
   [ $# -eq 0 ] || rm -f -- "$@"
 }
-# A unit that is still stopping keeps its file: the next visit unloads it.
+# A unit that is still stopping keeps its file: the next visit unloads it. So does one whose stop has to wait for others.
 m_unload() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
@@ -141,7 +141,8 @@ m_unload() {
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
     case $m_state in
       deactivating) ;;
-      active|activating|reloading|refreshing) m_say said unload "$m_u" "systemd did not stop it" ;;
+      active|activating|reloading|refreshing)
+        [ "$m_code" -eq 124 ] || m_say said unload "$m_u" "systemd did not stop it" ;;
       '') m_say said unload "$m_u" "systemd does not report whether it runs" ;;
       *) set -- "$@" "$m_u" ;;
     esac
