@@ -7,11 +7,8 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-
-use muster::lab::Lab;
 
 use super::Said;
 use super::lab;
@@ -20,22 +17,6 @@ use super::ssh;
 
 fn repository(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
-}
-
-/// Writes the repository's inventory of the lab with the addresses of this lab.
-fn inventory(lab: &Lab) -> PathBuf {
-    let mut text = std::fs::read_to_string(repository("inventory/lab.yaml")).unwrap();
-    for (host, usual) in lab.hosts().iter().zip(101..) {
-        text = text.replace(&format!("172.17.8.{usual}\n"), &format!("{}\n", host.address));
-    }
-    let path = lab.dir().join("playbook-inventory.yaml");
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-fn with(lab: &Lab, inventory: &Path, args: &[&str]) -> Said {
-    let inventory = inventory.display().to_string();
-    muster(lab, &[&["-i", &inventory], args].concat())
 }
 
 /// Returns the recap of each host.
@@ -48,18 +29,17 @@ fn recap(said: &Said, expected: &str, hosts: &[&str]) {
 #[test]
 fn the_playbooks_bootstrap_a_cluster_and_roll_out_a_version() {
     let Some(lab) = lab(3) else { return };
-    let inventory = inventory(&lab);
     let all = ["core-01", "core-02", "core-03"];
     let (bootstrap, rolling) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/rolling.yaml"));
 
-    let said = with(&lab, &inventory, &["play", &bootstrap]);
+    let said = muster(&lab, &["play", &bootstrap]);
     recap(&said, "ok=4    changed=3    unreachable=0    failed=0 ", &all);
     assert_eq!(said.code, Some(0), "{said:#?}");
-    recap(&with(&lab, &inventory, &["play", &bootstrap]), "ok=4    changed=0    unreachable=0    failed=0 ", &all);
+    recap(&muster(&lab, &["play", &bootstrap]), "ok=4    changed=0    unreachable=0    failed=0 ", &all);
 
     for version in ["1", "2"] {
-        let said = with(&lab, &inventory, &["play", &rolling, "-e", &format!("version={version}")]);
-        recap(&said, "ok=3    changed=2    unreachable=0    failed=0 ", &all);
+        let said = muster(&lab, &["play", &rolling, "-e", &format!("version={version}")]);
+        recap(&said, "ok=4    changed=2    unreachable=0    failed=0 ", &all);
         assert_eq!((said.out.matches("\nPLAY [").count(), said.code), (2, Some(0)), "{said:#?}");
         for host in all {
             let page = ssh(&lab, host, "bash -c 'cat < /dev/tcp/127.0.0.1/8080'");
@@ -68,25 +48,24 @@ fn the_playbooks_bootstrap_a_cluster_and_roll_out_a_version() {
             assert_eq!(ssh(&lab, host, &unit), format!("VERSION={version}"));
         }
     }
-    let said = with(&lab, &inventory, &["play", &rolling, "-e", "version=2"]);
-    recap(&said, "ok=3    changed=0    unreachable=0    failed=0 ", &all);
-    let said = with(&lab, &inventory, &["play", &rolling, "-e", "version=3", "--check"]);
-    recap(&said, "ok=2    changed=2    unreachable=0    failed=0    skipped=1 ", &all);
+    let said = muster(&lab, &["play", &rolling, "-e", "version=2"]);
+    recap(&said, "ok=4    changed=0    unreachable=0    failed=0 ", &all);
+    let said = muster(&lab, &["play", &rolling, "-e", "version=3", "--check"]);
+    recap(&said, "ok=3    changed=2    unreachable=0    failed=0    skipped=1 ", &all);
     assert_eq!(ssh(&lab, "core-01", "cat /var/lib/web-index.html"), "version 2 on core-01");
 }
 
 #[test]
 fn a_rolling_reboot_drains_each_machine_first_and_no_unit_stops() {
     let Some(lab) = lab(3) else { return };
-    let inventory = inventory(&lab);
     let all = ["core-01", "core-02", "core-03"];
     let (bootstrap, reboot) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/reboot.yaml"));
-    assert_eq!(with(&lab, &inventory, &["play", &bootstrap]).code, Some(0));
+    assert_eq!(muster(&lab, &["play", &bootstrap]).code, Some(0));
     let before = all.map(|host| ssh(&lab, host, "systemctl show -P UserspaceTimestampMonotonic"));
 
-    let said = with(&lab, &inventory, &["play", &reboot, "--check"]);
+    let said = muster(&lab, &["play", &reboot, "--check"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
-    let said = with(&lab, &inventory, &["play", &reboot]);
+    let said = muster(&lab, &["play", &reboot]);
     assert_eq!(said.code, Some(0), "{said:#?}");
     let after = all.map(|host| ssh(&lab, host, "systemctl show -P UserspaceTimestampMonotonic"));
     for (host, (before, after)) in all.iter().zip(before.iter().zip(&after)) {
@@ -101,13 +80,12 @@ fn a_rolling_reboot_drains_each_machine_first_and_no_unit_stops() {
 #[test]
 fn a_canary_that_is_not_well_gets_its_old_version_back_and_the_others_keep_theirs() {
     let Some(lab) = lab(3) else { return };
-    let inventory = inventory(&lab);
     let all = ["core-01", "core-02", "core-03"];
     let (bootstrap, canary) = (repository("playbooks/bootstrap.yaml"), repository("playbooks/canary.yaml"));
-    assert_eq!(with(&lab, &inventory, &["play", &bootstrap]).code, Some(0));
+    assert_eq!(muster(&lab, &["play", &bootstrap]).code, Some(0));
     let versions = || all.map(|host| ssh(&lab, host, &format!("systemctl show -P Environment canary@{host}")));
     let play = |version: &str, more: &[&str]| {
-        with(&lab, &inventory, &[&["play", &canary, "-e", version, "-e", "watch=2"], more].concat())
+        muster(&lab, &[&["play", &canary, "-e", version, "-e", "watch=2"], more].concat())
     };
     let said = play("version=1", &[]);
     assert_eq!((said.code, versions()), (Some(0), all.map(|_| "VERSION=1".to_owned())), "{said:#?}");
@@ -125,11 +103,10 @@ fn a_canary_that_is_not_well_gets_its_old_version_back_and_the_others_keep_their
 #[test]
 fn the_base_role_hardens_hosts_and_a_second_run_changes_nothing() {
     let Some(lab) = lab(2) else { return };
-    let inventory = inventory(&lab);
     let key = std::fs::read_to_string(lab.dir().join("key.pub")).unwrap();
     let admins = serde_json::json!({"base_admins": [{"name": "ada", "key": key.trim()}]}).to_string();
     let base = repository("playbooks/base.yaml");
-    let play = || with(&lab, &inventory, &["play", &base, "-l", "core-01,core-02", "-e", &admins]);
+    let play = || muster(&lab, &["play", &base, "-l", "core-01,core-02", "-e", &admins]);
     let said = play();
     assert_eq!(said.code, Some(0), "{said:#?}");
     for host in ["core-01", "core-02"] {
@@ -145,8 +122,7 @@ fn the_base_role_hardens_hosts_and_a_second_run_changes_nothing() {
 #[test]
 fn a_sweep_sends_one_message_while_a_problem_lasts() {
     let Some(lab) = lab(3) else { return };
-    let inventory = inventory(&lab);
-    assert_eq!(with(&lab, &inventory, &["play", &repository("playbooks/bootstrap.yaml")]).code, Some(0));
+    assert_eq!(muster(&lab, &["play", &repository("playbooks/bootstrap.yaml")]).code, Some(0));
     let hook = Hook::start();
     let (sweep, url) = (repository("playbooks/sweep.yaml"), format!("hook={}", hook.url));
     let told = lab.dir().join("told.txt");
@@ -216,23 +192,19 @@ fn body(stream: &mut BufReader<TcpStream>) -> String {
 #[test]
 fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
     let Some(lab) = lab(3) else { return };
-    let inventory = inventory(&lab);
-    let said = with(&lab, &inventory, &["exec", "core:!core-02", "--", "echo", "a  b", "$HOME", "; reboot"]);
+    let said = muster(&lab, &["exec", "core:!core-02", "--", "echo", "a  b", "$HOME", "; reboot"]);
     let mut lines: Vec<&str> = said.out.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["core-01: a  b $HOME ; reboot", "core-03: a  b $HOME ; reboot"]);
     assert_eq!((said.err.trim(), said.code), ("2 hosts: 2 ok, 0 failed, 0 unreachable", Some(0)));
 
-    let said = with(
-        &lab,
-        &inventory,
-        &["exec", "all", "--shell", "--fold", "--", "echo $((1 + 1)); test $(hostname) != core-02"],
-    );
+    let said =
+        muster(&lab, &["exec", "all", "--shell", "--fold", "--", "echo $((1 + 1)); test $(hostname) != core-02"]);
     assert_eq!(said.out, "----------------\ncore-01,core-02,core-03 (3)\n----------------\n2\n");
     assert_eq!((said.err.trim(), said.code), ("core-02: exit code 1\n3 hosts: 2 ok, 1 failed, 0 unreachable", Some(2)));
 
     let json = ["exec", "all", "--shell", "-o", "json", "--", "echo out; echo err >&2; test $(hostname) != core-02"];
-    let said = with(&lab, &inventory, &json);
+    let said = muster(&lab, &json);
     assert_eq!((said.err.as_str(), said.code), ("", Some(2)));
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     for (host, rc) in [("core-01", 0), ("core-02", 1), ("core-03", 0)] {
@@ -240,10 +212,10 @@ fn a_command_runs_on_every_host_and_its_arguments_are_not_expanded() {
         assert_eq!((&result["rc"], &result["stdout"], &result["stderr"]), (&rc.into(), &"out".into(), &"err".into()));
     }
 
-    let said = with(&lab, &inventory, &["exec", "core-01", "--timeout", "1s", "--", "sleep", "60"]);
+    let said = muster(&lab, &["exec", "core-01", "--timeout", "1s", "--", "sleep", "60"]);
     assert_eq!((said.err.lines().next(), said.code), (Some("core-01: did not end in 1 s"), Some(2)));
 
-    let said = with(&lab, &inventory, &["exec", "core-1", "--", "true"]);
+    let said = muster(&lab, &["exec", "core-1", "--", "true"]);
     assert_eq!((said.out.as_str(), said.code), ("", Some(2)));
     assert!(said.err.contains("no host or group matches `core-1`") && said.err.contains("`core-01`"), "{}", said.err);
 }
@@ -278,7 +250,7 @@ fn start_files_and_links_of_users_do_not_disturb_a_playbook() {
 ";
     std::fs::write(&book, tasks).unwrap();
     for copied in ["changed: [core-01]", "ok: [core-01]"] {
-        let said = with(&lab, &path, &["play", book.to_str().unwrap()]);
+        let said = muster(&lab, &["-i", path.to_str().unwrap(), "play", book.to_str().unwrap()]);
         assert_eq!(said.code, Some(0), "{said:#?}");
         let refused = "the host does not allow root: sudo: a password is required";
         assert!(
