@@ -1,5 +1,6 @@
 //! `muster play`: runs playbooks.
 
+mod cluster;
 mod host_logs;
 mod hosts;
 mod prompts;
@@ -17,8 +18,6 @@ use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::extra_vars::ExtraVars;
-use super::failover_args::FailoverPolicyArgs;
-use super::failover_args::SweepSchedule;
 use super::inventory;
 use super::play_coverage;
 use super::play_listing::Listed;
@@ -28,11 +27,9 @@ use super::play_listing::listing_json;
 use super::settings;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
-use super::sweep;
 use super::unit_commands::LOCK_WAIT;
 use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
-use crate::control::sweep::SweepOptions;
 use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
@@ -41,8 +38,6 @@ use crate::playbook::callback::Event;
 use crate::playbook::callback::default;
 use crate::playbook::callback::json::JsonCallback;
 use crate::playbook::callback::report::Report;
-use crate::playbook::cluster::Cluster;
-use crate::playbook::cluster_client::ClusterClient;
 use crate::playbook::executor::Executor;
 use crate::playbook::parse;
 use crate::playbook::parse::Options;
@@ -56,9 +51,9 @@ use crate::playbook::tags::Selection;
 use crate::remote::Password;
 use crate::remote::Remote;
 use crate::runner::Clock;
-use crate::runner::ClusterContext;
 use crate::ui;
 use crate::ui::terminal;
+use cluster::RunCluster;
 use host_logs::HostLogs;
 use scheduled::PastRun;
 use scheduled::Schedule;
@@ -160,7 +155,7 @@ struct Run<'r> {
     selection: Selection,
     password: Option<Password>,
     remote: &'r dyn Remote,
-    cluster: Option<&'r dyn Cluster>,
+    cluster: &'r RunCluster<'r>,
     clock: Clock,
 }
 
@@ -209,8 +204,11 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     }
     books.iter_mut().try_for_each(|book| prompts::ask(&mut book.playbook, &extra))?;
     let remote = context.remote()?;
-    let cluster = cluster_client(context, &books, &play).await?;
-    let cluster = cluster.as_ref().map(|client| client as &dyn Cluster);
+    let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
+    let cluster = &RunCluster::new(context, lock, settle);
+    if books.iter().any(|book| book.playbook.needs_cluster()) {
+        cluster.open().await?;
+    }
     let (forks, clock) = (play.forks.count(&config), Clock::start());
     let run = Run {
         play: &play,
@@ -336,20 +334,6 @@ fn list(play: &Play, books: &[Book], tags: &[Vec<std::collections::BTreeSet<Stri
     }
 }
 
-/// Returns the client for the tasks about units; `None` if no task needs the cluster.
-async fn cluster_client(context: &Context, books: &[Book], play: &Play) -> Result<Option<ClusterClient>, CommandError> {
-    if !books.iter().any(|book| book.playbook.needs_cluster()) {
-        return Ok(None);
-    }
-    let (lock, settle) = (play.lock.wait(&context.settings, LOCK_WAIT), play.settle.time(&context.settings));
-    let (timing, failover_policy) =
-        sweep::policy(&context.settings, &FailoverPolicyArgs::default(), SweepSchedule::default())?;
-    let fence_commands = Arc::new(context.fence_commands()?);
-    let cluster = ClusterContext { fence_commands, ..context.new_cluster().await? };
-    let sweep = SweepOptions { timing, settle: sweep::SETTLE, lock_wait: lock };
-    Ok(Some(ClusterClient { cluster, lock, settle, sweep, failover_policy }))
-}
-
 impl Run<'_> {
     /// Runs the playbooks one after the other and prints what they do. One that does not succeed is the last. Returns also
     /// what they have done.
@@ -416,7 +400,7 @@ impl Run<'_> {
         Executor {
             inventory: Arc::clone(&book.inventory),
             remote: self.remote,
-            cluster: self.cluster,
+            cluster: Some(self.cluster),
             extra: Arc::clone(&self.extra),
             choose,
             check: self.play.check,

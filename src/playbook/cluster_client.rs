@@ -55,7 +55,7 @@ use crate::store::layout;
 const WAIT: Duration = Duration::from_mins(2);
 
 /// The client that applies a playbook's requests to the cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClusterClient {
     /// The handles to the store and the hosts.
     pub cluster: ClusterContext,

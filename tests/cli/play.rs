@@ -162,6 +162,24 @@ fn a_play_runs_on_a_local_host_without_ssh() {
 }
 
 #[test]
+fn a_unit_of_a_file_that_is_included_reaches_the_cluster() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\n");
+    desk.write("hello.service", unit("hello"));
+    desk.write("units.yml", "- unit: {name: hello.service, src: hello.service, state: submitted}\n- sweep:\n");
+    for (number, file) in ["units.yml", "'{{ \"units\" }}.yml'"].into_iter().enumerate() {
+        desk.write(
+            "book.yaml",
+            format!("- hosts: here\n  gather_facts: false\n  tasks:\n    - include_tasks: {file}\n"),
+        );
+        let said = desk.muster(&["-i", "hosts", "play", "book.yaml"]);
+        let told = if number == 0 { "changed: [here]" } else { "ok: [here]" };
+        assert!(said.out.contains(told) && said.out.contains("no machine has joined the cluster"), "{said:#?}");
+    }
+    assert!(desk.muster(&["list-unit-files"]).ok().contains("hello.service"));
+}
+
+#[test]
 fn a_way_to_become_a_user_that_muster_does_not_know_is_refused_before_anything_runs() {
     let desk = Desk::new();
     let host = "h1 ansible_host=127.0.0.1 ansible_port=1";

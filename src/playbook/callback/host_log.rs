@@ -13,15 +13,13 @@ pub struct HostLog {
 impl HostLog {
     /// Takes in an event. Returns the host that it is about and its lines, if it is about one.
     pub fn handle<'e>(&mut self, event: &Event<'e>) -> Option<(&'e str, String)> {
+        self.task = event.heading().unwrap_or_else(|| std::mem::take(&mut self.task));
         match event {
-            Event::Task(name) => self.task = format!("TASK [{name}]"),
-            Event::Handler(name) => self.task = format!("HANDLER [{name}]"),
             Event::Host { host, looped: false, .. } | Event::Item { host, .. } => {
-                return Some((host, format!("{} {}", self.task, default::render(event, true))));
+                Some((host, format!("{} {}", self.task, default::render(event, true))))
             }
-            _ => {}
+            _ => None,
         }
-        None
     }
 }
 

@@ -66,3 +66,14 @@ pub enum Event<'a> {
     /// The run has ended.
     Recap(&'a IndexMap<String, HostStats>),
 }
+
+impl Event<'_> {
+    /// Returns the heading of the task that begins, if one does.
+    pub fn heading(&self) -> Option<String> {
+        match self {
+            Self::Task(name) => Some(format!("TASK [{name}]")),
+            Self::Handler(name) => Some(format!("HANDLER [{name}]")),
+            _ => None,
+        }
+    }
+}

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::Event;
+use crate::core::sanitize::truncate;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
 use crate::playbook::play_iterator::HostStats;
@@ -47,9 +48,8 @@ pub struct Totals {
 impl Report {
     /// Takes in an event.
     pub fn handle(&mut self, event: &Event<'_>) {
+        self.task = event.heading().unwrap_or_else(|| std::mem::take(&mut self.task));
         match event {
-            Event::Task(name) => self.task = format!("TASK [{name}]"),
-            Event::Handler(name) => self.task = format!("HANDLER [{name}]"),
             Event::Host { host, outcome, .. } => self.note(host, outcome),
             Event::Recap(stats) => self.stats.clone_from(stats),
             _ => {}
@@ -96,11 +96,7 @@ fn message(outcome: &Outcome) -> String {
     let last = text("stderr").lines().next_back().unwrap_or_default();
     let censored = text("censored");
     let parts = [text("msg"), last, censored].into_iter().filter(|part| !part.is_empty());
-    let whole = parts.collect::<Vec<_>>().join(": ").replace('\n', " ");
-    if whole.chars().count() <= MESSAGE {
-        return whole;
-    }
-    whole.chars().take(MESSAGE).chain(['…']).collect()
+    truncate(&parts.collect::<Vec<_>>().join(": "), MESSAGE)
 }
 
 /// Returns a section: for each line the hosts that it is about.

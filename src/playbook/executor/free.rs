@@ -96,7 +96,7 @@ impl Executor<'_> {
         (running, busy, heading): (&mut Running<'e>, &mut BTreeMap<String, Arc<Task>>, &mut Heading),
         retries: &UnboundedSender<Retrying>,
     ) {
-        let mut held: BTreeSet<String> = BTreeSet::new();
+        let (mut held, mut full): (BTreeSet<String>, Vec<Arc<Task>>) = Default::default();
         while busy.len() < self.forks.max(1) {
             let is_taken = |host: &str| busy.contains_key(host) || held.contains(host);
             let Some(step) = state.iterator.next_of_a_host(is_taken) else { return };
@@ -107,36 +107,40 @@ impl Executor<'_> {
                 self.run_allowed(state, (play, &step.task, hosts), step.is_handler).await;
                 continue;
             }
-            let at_once = busy.values().filter(|task| Arc::ptr_eq(task, &step.task)).count();
-            let Some((future, limit)) = self.on_one_host(state, play, &step, retries) else {
-                held.insert(step.host);
-                continue;
-            };
-            if at_once >= limit {
+            if full.iter().any(|task| Arc::ptr_eq(task, &step.task)) {
                 held.insert(step.host);
                 continue;
             }
-            busy.insert(step.host.clone(), Arc::clone(&step.task));
-            running.push(future);
+            let at_once = busy.values().filter(|task| Arc::ptr_eq(task, &step.task)).count();
+            let (host, task) = (step.host.clone(), Arc::clone(&step.task));
+            if let Some(future) = self.on_one_host(state, play, step, at_once, retries) {
+                busy.insert(host, task);
+                running.push(future);
+            } else {
+                held.insert(host);
+                full.push(task);
+            }
         }
     }
 
-    /// Returns a run of a task on one host, and on how many hosts it may run at once.
+    /// Returns a run of a task on one host; `None` if the task runs on as many hosts as its `throttle` allows.
     fn on_one_host<'e>(
         &'e self,
         state: &mut RunState<'e, '_>,
         play: &Play,
-        step: &HostStep,
+        step: HostStep,
+        at_once: usize,
         retries: &UnboundedSender<Retrying>,
-    ) -> Option<(BoxFuture<'e, Ended>, usize)> {
+    ) -> Option<BoxFuture<'e, Ended>> {
         let inventory = Arc::clone(&state.inventory);
         self.prepare(state, &step.task);
         let scope = self.task_scope(state, (play, &step.task), inventory.hosts.get(&step.host)?);
         let title = step.task.title();
         let title = scope.text(&title).unwrap_or(title);
-        let limit = throttle(&step.task, Some(&scope));
+        if at_once >= throttle(&step.task, Some(&scope)) {
+            return None;
+        }
         let (shared, jobs, retries) = (state.iterator.shared().clone(), Arc::clone(&state.jobs), retries.clone());
-        let step = step.clone();
         let run = async move {
             let results = match inventory.hosts.get(&step.host) {
                 Some(host) => {
@@ -147,6 +151,6 @@ impl Executor<'_> {
             };
             Ended { step, title, results }
         };
-        Some((Box::pin(run), limit))
+        Some(Box::pin(run))
     }
 }
