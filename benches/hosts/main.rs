@@ -17,6 +17,7 @@ mod ground;
 mod many;
 mod plays;
 mod table;
+mod thousand;
 mod units;
 
 use table::Table;
@@ -89,6 +90,9 @@ fn main() {
     }
     if selection.has("plays") {
         plays::measure(&selection, &mut table);
+    }
+    if selection.has("thousand") {
+        thousand::measure(&mut table);
     }
     println!("{}", table.end());
 }
