@@ -50,7 +50,7 @@ pub(super) fn rewrite(
             }
             continue;
         }
-        let found = subcommand(command, text);
+        let found = command.find_subcommand(text);
         let is_version = text == "version" && command.get_name() == program.get_name();
         // What follows is for a host, or has no flags.
         let is_last = text == "--" || found.is_none() && command.get_positionals().any(Arg::is_trailing_var_arg_set);
@@ -78,12 +78,6 @@ fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
         Some(short) if name.len() == short.len_utf8() => name.starts_with(short),
         _ => arg.get_long() == Some(name),
     })
-}
-
-/// Finds the subcommand with this name or the only one whose name begins so, as clap does.
-fn subcommand<'c>(command: &'c Command, text: &str) -> Option<&'c Command> {
-    let mut beginning = command.get_subcommands().filter(|command| command.get_name().starts_with(text));
-    command.find_subcommand(text).or_else(|| beginning.next().filter(|_| beginning.next().is_none()))
 }
 
 /// Writes an option as clap takes it. The value of a flag, such as `--full=false`, says whether it is given.
@@ -167,7 +161,7 @@ mod tests {
             ("-strict-host-key-checking=false list-units", "--strict-host-key-checking=false list-units"),
             ("-strict-host-key-checking list-units", "--strict-host-key-checking=yes list-units"),
             ("--strict-host-key-checking accept-new join", "--strict-host-key-checking=accept-new join"),
-            ("-i start list-m -full", "-i start list-m --full"),
+            ("-i start list-machines -full", "-i start list-machines --full"),
             // The command for a host, and all that follows two dashes, stays as it is.
             ("ssh -m web1 ls -full", "ssh -m web1 ls -full"),
             ("ssh --forward-agent=false web1 -- ls -full", "ssh web1 -- ls -full"),

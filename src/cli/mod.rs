@@ -32,6 +32,7 @@ mod setting_origin;
 pub mod settings;
 mod sweep;
 mod unit_commands;
+mod usage;
 mod user_args;
 pub mod variables;
 mod vault;
@@ -65,7 +66,7 @@ use crate::ui;
 ///
 /// muster places unit files on machines and starts them there. When a machine dies, its units start on another one.
 #[derive(Debug, clap::Parser)]
-#[command(name = "muster", version, infer_subcommands = true, after_long_help = AFTER_HELP)]
+#[command(name = "muster", version, after_long_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -319,7 +320,10 @@ pub fn main() -> ExitCode {
 /// Parses the command line. A command line that clap refuses ends the process.
 fn parse() -> Result<Cli, CommandError> {
     if !is_fleetctl() {
-        return Cli::try_parse().map_err(|error| setting_origin::of_variable(&error).unwrap_or_else(|| error.exit()));
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let explain = |error| usage::explained(error, &arguments).exit();
+        return Cli::try_parse_from(&arguments)
+            .map_err(|error| setting_origin::of_variable(&error).unwrap_or_else(|| explain(error)));
     }
     let mut command = fleet_arguments::command(Cli::command());
     let arguments = fleet_arguments::rewrite(command.clone(), std::env::args_os())?;

@@ -66,6 +66,15 @@ fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
 }
 
 #[test]
+fn a_misspelt_command_does_nothing_and_is_named() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    desk.fails(&["dest", "hello"], 2, &["unrecognized subcommand 'dest'", "'destroy'"]);
+    desk.fails(&["exec", "all", "ls", "-la"], 2, &["unexpected argument 'ls'", "muster exec PATTERN -- COMMAND"]);
+    assert_eq!(desk.muster(&["list-unit-files", "--no-legend", "--fields=unit"]).ok(), "hello.service\n");
+}
+
+#[test]
 fn an_invalid_unit_name_is_rejected_with_the_reason() {
     let desk = Desk::new();
     let long = format!("{}.service", "a".repeat(300));
@@ -237,6 +246,8 @@ fn invalid_arguments_are_a_usage_error_and_help_is_none() {
     for args in [&["begin"][..], &["start"], &["list-units", "--colour"], &[]] {
         desk.fails(args, 2, &["Usage: muster"]);
     }
+    let said = run(desk.command(&["stop"]).env("MUSTER_STORE", "sqlite:x.db"));
+    assert!(said.code == Some(2) && said.err.contains("Usage: muster stop <UNIT>..."), "{said:#?}");
     for (args, value, expected) in [
         (["sweep", "--down-after"], "0", "a duration from 1s to 1h"),
         (["plan", "--lease"], "25h", "a duration from 1s to 24h"),
