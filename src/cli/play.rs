@@ -3,6 +3,7 @@
 mod cluster;
 mod host_logs;
 mod hosts;
+mod playbook_file;
 mod prompts;
 mod scheduled;
 
@@ -257,9 +258,7 @@ impl Play {
     fn read(&self, options: &Options) -> Result<Vec<Playbook>, CommandError> {
         let mut playbooks = Vec::new();
         for file in &self.files {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                CommandError::failed(format!("cannot read the playbook {}", file.display())).caused_by(error)
-            })?;
+            let text = std::fs::read_to_string(file).map_err(|error| playbook_file::unreadable(file, error))?;
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             playbooks.push(parse::read(&file, &text, &parse::read_file, options).map_err(shown_beside)?);
         }

@@ -68,6 +68,11 @@ fn it_ends_as_ansible_does_if_there_is_nothing_to_play() {
     let desk = desk();
     desk.write("broken.yaml", "- hosts: web\n  tasks: x\n");
     desk.write("none.yaml", "- hosts: web\n  tasks: []\n");
+    desk.write("site/webservers.yml", "[]\n");
+    let meant = "Did you mean `site/webservers.yml`?";
+    for file in ["site/webserver.yml", "site/webservers", "site/webservers.yaml"] {
+        desk.fails(&["-i", "hosts", "play", file], 1, &["cannot read the playbook site/", meant]);
+    }
     desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml\nCaused by: "]);
     desk.fails(&["-i", "hosts", "play", "broken.yaml"], 4, &["broken.yaml:2:10: "]);
     desk.fails(&["-i", "hosts", "play", "none.yaml", "-l", "!web"], 1, &["leave no host"]);
