@@ -205,6 +205,15 @@ impl Context {
         self.cluster_in(self.new_store().await?)
     }
 
+    /// Returns the handles of an operation on a store; `None` if the store does not exist. Nothing is made.
+    pub(super) async fn existing_cluster(&self) -> Result<Option<ClusterContext>, CommandError> {
+        match store::open_existing(&self.settings.store, &self.settings.credentials).await {
+            Ok(store) => self.cluster_in(store).map(Some),
+            Err(StoreError::Missing(_)) => Ok(None),
+            Err(error) => Err(self.store_error(error)),
+        }
+    }
+
     fn cluster_in(&self, store: SharedStore) -> Result<ClusterContext, CommandError> {
         let (token, location, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         Ok(ClusterContext {

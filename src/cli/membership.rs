@@ -22,6 +22,7 @@ use crate::control::membership::Foreign;
 use crate::control::membership::Join;
 use crate::control::membership::Joined;
 use crate::control::membership::Left;
+use crate::control::membership::MembershipError;
 use crate::control::membership::SchedulingMode;
 use crate::control::problems::Problem;
 use crate::core::explain;
@@ -134,7 +135,13 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
         Ok(Candidate { target, metadata })
     });
     let candidates = candidates.collect::<Result<Vec<_>, crate::inventory::InventoryError>>()?;
-    let cluster = context.new_cluster().await?;
+    let cluster = match context.existing_cluster().await? {
+        Some(cluster) => cluster,
+        None => match refused_by_all(context, &candidates).await? {
+            Some(refused) => return Ok(ui::report(&print_joined(refused, args))),
+            None => context.new_cluster().await?,
+        },
+    };
     let join = membership::join(&cluster, &candidates, args.take_over).await;
     let adopted = match &join {
         Ok(Join { foreign, .. }) if args.adopt && !foreign.is_empty() => adopt(context, &cluster, args, foreign).await,
@@ -144,6 +151,15 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     let mut errors = print_joined(join?, args);
     errors.extend(adopted?);
     Ok(ui::report(&errors))
+}
+
+/// Returns the outcome for hosts that are to be the first of a cluster in a new store, if none of them can join.
+async fn refused_by_all(context: &Context, candidates: &[Candidate]) -> Result<Option<Join>, CommandError> {
+    let token = context.keys()?.token().to_owned();
+    if token != "default" {
+        return Err(MembershipError::UnknownToken(token).into());
+    }
+    Ok(membership::refused_by_all(&context.remote()?, &context.stop, candidates).await?)
 }
 
 /// Adopts the units of other programs. Returns an error for each that is left alone or does not run.

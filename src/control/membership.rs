@@ -45,6 +45,7 @@ pub use join::Join;
 pub use join::JoinError;
 pub use join::Joined;
 pub use join::join;
+pub use join::refused_by_all;
 pub use ownership::Foreign;
 pub use ownership::OwnershipError;
 

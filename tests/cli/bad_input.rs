@@ -267,6 +267,16 @@ fn invalid_arguments_are_a_usage_error_and_help_is_none() {
 }
 
 #[test]
+fn a_join_of_which_no_host_answers_makes_no_store() {
+    let desk = Desk::empty();
+    let join = ["--store", "sqlite:new.db", "-i", "127.0.0.1:1,", "join"];
+    desk.fails(&join, 3, &["Error: 127.0.0.1: connect: "]);
+    let other = ["--store", "sqlite:new.db", "--token", "blue", "-i", "127.0.0.1:1,", "join"];
+    desk.fails(&other, 2, &["blue", "muster discovery new"]);
+    assert!(!desk.path("new.db").exists());
+}
+
+#[test]
 fn a_closed_reader_ends_it_quietly() {
     let desk = Desk::new();
     desk.write("a.service", unit("a"));

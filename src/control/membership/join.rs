@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio_util::sync::CancellationToken;
 
 use super::MembershipError;
 use super::ownership;
@@ -26,6 +27,7 @@ use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
 use crate::discovery::registry;
 use crate::remote::Facts;
+use crate::remote::SharedRemote;
 use crate::remote::Target;
 use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
@@ -161,11 +163,7 @@ pub async fn join(
     if layout::read(&*context.store, &context.keys).await?.size == 0 && token != "default" {
         return Err(MembershipError::UnknownToken(token.to_owned()));
     }
-    let asked: Vec<_> = candidates.iter().map(|candidate| context.remote.facts(&candidate.target)).collect();
-    let answers: Vec<Result<Facts, Failure>> = tokio::select! {
-        answers = stream::iter(asked).buffered(HOSTS_AT_ONCE).collect() => answers,
-        () = context.stop.cancelled() => return Err(MembershipError::Stopped),
-    };
+    let answers = ask(&context.remote, &context.stop, candidates).await?;
     // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
     let (mut foreign, mut unknown) = (BTreeMap::new(), BTreeMap::new());
@@ -190,6 +188,31 @@ pub async fn join(
         if joined.iter().all(Option::is_some) {
             return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign, unknown });
         }
+    }
+}
+
+/// Asks hosts before there is a store. Returns the outcome if no host answers, so that no store is made for them.
+pub async fn refused_by_all(
+    remote: &SharedRemote,
+    stop: &CancellationToken,
+    candidates: &[Candidate],
+) -> Result<Option<Join>, MembershipError> {
+    let answers = ask(remote, stop, candidates).await?;
+    let refused = |failure: Failure| Joined::Refused(failure.into());
+    let joined: Option<Vec<Joined>> = answers.into_iter().map(|answer| answer.err().map(refused)).collect();
+    Ok(joined.map(|joined| Join { joined, ..Join::default() }))
+}
+
+/// Asks each host what it is.
+async fn ask(
+    remote: &SharedRemote,
+    stop: &CancellationToken,
+    candidates: &[Candidate],
+) -> Result<Vec<Result<Facts, Failure>>, MembershipError> {
+    let asked: Vec<_> = candidates.iter().map(|candidate| remote.facts(&candidate.target)).collect();
+    tokio::select! {
+        answers = stream::iter(asked).buffered(HOSTS_AT_ONCE).collect() => Ok(answers),
+        () = stop.cancelled() => Err(MembershipError::Stopped),
     }
 }
 
