@@ -59,6 +59,13 @@ fn an_invalid_requirement_is_rejected_and_an_unknown_one_is_a_warning() {
     let desk = Desk::new();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineID=a\nGlobal=true\nMachineOf=b.service\n");
     desk.fails(&["submit", "a.service"], 2, &["Unit a.service: [X-Fleet] "]);
+    desk.write("a.service", "[Service]\nType=wrong\nExecStart=/bin/true\nRestart=on-sucess\n");
+    let said = desk.muster(&["submit", "a.service"]);
+    let types = "simple, exec, forking, oneshot, dbus, notify, notify-reload, idle";
+    let of_type =
+        format!("WARNING: Unit a.service: 2:1: systemd ignores `Type=wrong` in [Service]: expected {types}\n");
+    assert!(said.err.contains(&of_type) && said.err.contains("a.service: 4:1: "), "{said:#?}");
+    desk.muster(&["destroy", "a.service"]).ok();
     desk.write("a.service", unit("a") + "[X-Fleet]\nMachineColour=blue\n");
     let said = desk.muster(&["submit", "a.service"]);
     assert!(said.err.contains("WARNING: Unit a.service: ") && said.err.contains("MachineColour"), "{said:#?}");

@@ -2,6 +2,7 @@
 
 mod class;
 mod directives;
+mod enumerations;
 mod file;
 mod fleet;
 mod glob;

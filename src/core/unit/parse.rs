@@ -5,6 +5,7 @@
 //! refused. Otherwise it would mean one thing in its author's editor and another on the host.
 
 use super::directives;
+use super::enumerations;
 use crate::core::sanitize::truncate;
 
 /// How many warnings are given about one file.
@@ -112,11 +113,22 @@ pub enum WarningKind {
     /// A directive that systemd does not know in its section.
     #[error("systemd ignores `{name}=` in [{section}]{meant}", section = .0, name = truncate(.1, QUOTED), meant = meant_directive(.0, .1))]
     UnknownDirective(String, String),
+    /// A value that systemd does not take for its directive.
+    #[error(
+        "systemd ignores `{name}={value}` in [{section}]: expected {words}",
+        section = .0, name = .1, value = truncate(.2, QUOTED), words = words(.0, .1)
+    )]
+    UnknownValue(String, String, String),
 }
 
 /// Asks for the section that was probably meant, if there is one.
 fn meant_section(section: &str) -> String {
     directives::meant_section(section).map(|name| format!(": did you mean [{name}]?")).unwrap_or_default()
+}
+
+/// Lists the words that a directive takes.
+fn words(section: &str, name: &str) -> String {
+    enumerations::words(section, name).unwrap_or_default().join(", ")
 }
 
 /// Asks for the directive that was probably meant, if there is one.
@@ -216,6 +228,9 @@ impl<'a> UnitFileParser<'a> {
                         self.warn(start, WarningKind::UnknownDirective(section.to_owned(), name.clone()));
                     }
                     let value = self.option_value()?;
+                    if !enumerations::is_value(section, &name, &value) {
+                        self.warn(start, WarningKind::UnknownValue(section.to_owned(), name.clone(), value.clone()));
+                    }
                     self.parsed.options.push(UnitOption { section: section.to_owned(), name, value });
                 }
             }
