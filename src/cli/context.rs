@@ -17,6 +17,7 @@ use super::vault_passwords::PasswordSource;
 use crate::control::look;
 use crate::control::look::Look;
 use crate::control::membership::MembershipError;
+use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::restored::RESTORED;
@@ -128,13 +129,21 @@ impl Context {
     /// Reads the records of the cluster and observes its machines. A machine that cannot be observed is named in a warning,
     /// and a note says if the controller is gone; fleet had neither.
     pub(super) async fn look(&self) -> Result<Looked, CommandError> {
+        self.look_at(|_, _| true).await
+    }
+
+    /// Does the same. Only machines that the command shows are named in warnings.
+    pub(super) async fn look_at(
+        &self,
+        is_shown: impl Fn(&Snapshot, MachineId) -> bool,
+    ) -> Result<Looked, CommandError> {
         let cluster = self.cluster().await?;
         let Look { snapshot, missed, restoration_witness, has_controller, controlled_until } =
             look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
         let mut hosts = BTreeMap::<String, Vec<&str>>::new();
-        for (machine, failure) in &missed {
+        for (machine, failure) in missed.iter().filter(|(machine, _)| is_shown(&snapshot, *machine)) {
             let age = snapshot.observed_at(*machine).map(|at| now.since(at));
             let name = snapshot.machines.get(machine).map_or("", |machine| &machine.name);
             hosts.entry(messages::not_observed(failure.as_ref(), age)).or_default().push(name);

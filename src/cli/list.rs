@@ -8,6 +8,7 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
+use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::ui;
@@ -53,8 +54,13 @@ pub(super) struct CatArgs {
 
 /// Runs `muster list-machines`.
 pub(super) async fn machines(context: &Context, args: &MachinesArgs) -> CommandResult {
-    let (snapshot, now) = look(context).await?;
+    let is_shown = |snapshot: &Snapshot, machine: MachineId| args.all || lists::is_present(snapshot, machine);
+    let (snapshot, now) = warned(context.look_at(is_shown).await?);
     warn_without_machines(context, &snapshot);
+    let hidden = snapshot.machines.keys().filter(|machine| !is_shown(&snapshot, **machine)).count();
+    if hidden > 0 && !context.is_fleetctl {
+        ui::note(&messages::hidden_machines(hidden));
+    }
     show(context, lists::machines(&snapshot, args.all, now), &args.list)
 }
 
@@ -101,11 +107,15 @@ fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
 /// Reads the cluster and observes its machines, with a warning for each record that cannot be parsed. Returns also the
 /// present time.
 async fn look(context: &Context) -> Result<(Snapshot, Timestamp), CommandError> {
-    let Looked { snapshot, now, .. } = context.look().await?;
+    Ok(warned(context.look().await?))
+}
+
+/// Warns of each record that cannot be parsed.
+fn warned(Looked { snapshot, now, .. }: Looked) -> (Snapshot, Timestamp) {
     for (key, record) in &snapshot.unreadable {
         ui::warn(&record.message(key));
     }
-    Ok((snapshot, now))
+    (snapshot, now)
 }
 
 fn show<R: Row>(context: &Context, mut rows: Vec<R>, args: &ListArgs) -> CommandResult {

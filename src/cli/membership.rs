@@ -199,6 +199,9 @@ fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec
             (_, "updated") => ui::result(&messages::updated(&machine, &changes)),
             _ => ui::status(&messages::has_joined(&machine)),
         }
+        if machine.cordoned || machine.draining {
+            ui::note(&messages::stays_cordoned(&machine));
+        }
         if let Some(foreign) = foreign.filter(|_| !args.adopt) {
             ui::warn(&messages::foreign_units(&machine, &foreign));
         }

@@ -445,7 +445,7 @@ fn health(snapshot: &Snapshot, machine: MachineId) -> Health {
 }
 
 /// Reports whether fleet would have listed a machine. One without a health record is listed.
-fn is_present(snapshot: &Snapshot, machine: MachineId) -> bool {
+pub fn is_present(snapshot: &Snapshot, machine: MachineId) -> bool {
     !matches!(health(snapshot, machine), Health::Unreachable | Health::Down)
 }
 

@@ -171,6 +171,18 @@ pub fn takes_no_units(machine: &Machine, reason: &FilterReason, until: Timestamp
     format!("{} takes no new units until {}: {reason}", machine.name, super::clock(until, now))
 }
 
+/// A list leaves out the machines that are down or unreachable.
+pub fn hidden_machines(count: usize) -> String {
+    let (machines, them) = if count == 1 { ("machine is", "it") } else { ("machines are", "them") };
+    format!("{count} {machines} down or unreachable: `muster list-machines --all` lists {them} too")
+}
+
+/// A machine that joins again keeps its mark: it is cordoned or drained.
+pub fn stays_cordoned(machine: &Machine) -> String {
+    let (name, mark) = (&machine.name, if machine.draining { "drained" } else { "cordoned" });
+    format!("{name} is {mark} and takes no new units: `muster uncordon {name}` ends that")
+}
+
 /// A machine is reached through another one.
 pub fn relayed(machine: &Machine, relay: &Machine) -> String {
     format!("{} has a path fault: going through {}", machine.name, relay.name)

@@ -68,6 +68,20 @@ async fn a_list_names_a_machine_that_the_controller_waits_for() {
 }
 
 #[tokio::test]
+async fn a_list_warns_only_of_machines_that_it_shows_and_counts_the_others() {
+    let desk = cluster(Duration::ZERO, false).await;
+    let (store, keys) = desk.store().await;
+    let (health, since, reason) = (Health::Down, Timestamp::ZERO, HealthEvidence::Answers.into());
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    store.commit(vec![], vec![keys.put(&Key::Health(MachineId::from_bits(1)), &record)]).await.unwrap();
+    let said = desk.muster(&["list-machines", "--no-legend"]);
+    let note = "Note: 1 machine is down or unreachable: `muster list-machines --all` lists it too\n";
+    assert!(said.out.is_empty() && said.err.contains(note) && !said.err.contains("not observed now"), "{said:#?}");
+    let said = desk.muster(&["list-machines", "--all"]);
+    assert!(said.err.contains("Warning: core-01: not observed now") && !said.err.contains("Note: 1"), "{said:#?}");
+}
+
+#[tokio::test]
 async fn a_list_says_that_the_controller_is_gone() {
     let desk = cluster(Duration::from_mins(5), false).await;
     let note = "Note: no process leads: the controller that led until 5 min ago does not run any more\n";

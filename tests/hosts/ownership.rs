@@ -77,6 +77,9 @@ fn what_another_program_runs_on_a_host_is_reported_and_left_alone() {
     muster(&lab, &["start", &unit_file(&lab, "prod-db.service", UNIT)]).ok();
     assert_eq!(really_on(&lab, "prod-db.service", &both), both);
     muster(&lab, &["cordon", "core-02"]).ok();
+    let again = muster(&lab, &["join", "core-02"]);
+    let note = "Note: core-02 is cordoned and takes no new units: `muster uncordon core-02` ends that\n";
+    assert!(again.code == Some(0) && again.err.contains(note), "{again:#?}");
     muster(&lab, &["unload", "prod-db"]).ok();
     let refused = muster(&lab, &["start", "prod-db"]);
     assert!(refused.code == Some(1) && refused.err.contains("muster did not write"), "{refused:#?}");
