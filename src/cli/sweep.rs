@@ -1,5 +1,6 @@
 //! `muster sweep`: observes every machine once, repairs what it can and reports the rest.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::Context;
@@ -21,9 +22,13 @@ use crate::control::timing;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::Event;
+use crate::core::model::Health;
+use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Timing;
 use crate::runner::Clock;
+use crate::runner::ClusterContext;
+use crate::store::layout;
 use crate::ui;
 use crate::ui::messages;
 
@@ -82,6 +87,7 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;
+    tell_waits(&cluster, args).await?;
     let json = args.output.is_some();
     let mut lines = Lines::default();
     let mut tell = |snapshot: &Snapshot, event: &Event| {
@@ -113,6 +119,20 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
             .hint("The new leader, or the next sweep, does the rest.")),
         SweepResult::Stopped => Err(CommandError::interrupted("interrupted: the next sweep continues")),
     }
+}
+
+/// Starts to print what the sweep waits for if a machine is not alive by the records: the sweep waits long for that machine, and
+/// prints its trouble in any case. With `--remind` it may print nothing. On a terminal the waits are printed already.
+async fn tell_waits(cluster: &ClusterContext, args: &SweepArgs) -> Result<(), CommandError> {
+    if args.remind.is_none() && !std::io::stderr().is_terminal() {
+        let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
+        let is_alive =
+            |machine: &MachineId| snapshot.health.get(machine).is_none_or(|record| record.health == Health::Alive);
+        if !snapshot.machines.keys().all(is_alive) {
+            ui::log::tell_waits();
+        }
+    }
+    Ok(())
 }
 
 /// The lines of a sweep's events that are printed later. A trouble is printed at the end, unless a problem that remains says it; so

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::hash::BuildHasher as _;
 use std::hash::RandomState;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
@@ -35,8 +36,11 @@ use crate::core::sanitize;
 /// The number of warnings that are remembered. After as many others, one is printed again.
 const REMEMBERED: usize = 1024;
 
+/// The waits of this process.
+static WAITS: OnceLock<Waits> = OnceLock::new();
+
 /// Starts to print the messages that directives of tracing-subscriber's `EnvFilter` select, and what the command waits
-/// for if `tells_waits` is set.
+/// for if `tells_waits` is set. Otherwise it prints that from [`tell_waits`] on.
 ///
 /// # Errors
 /// The directives are invalid.
@@ -53,12 +57,19 @@ pub fn listen(directives: &str, tells_waits: bool) -> Result<(), tracing_subscri
     };
     let lines = Lines { printed: Mutex::default(), uptime: Box::new(move || start.elapsed()), print };
     // Only a second call could fail, and then the first one listens.
-    let waits = tells_waits.then(Waits::default);
-    waits.iter().for_each(Waits::print);
-    let waits = waits.map(|waits| waits.with_filter(filter_fn(is_wait)));
+    let waits = WAITS.get_or_init(Waits::default);
+    if tells_waits {
+        waits.print();
+    }
+    let waits = waits.clone().with_filter(filter_fn(is_wait));
     let registry = tracing_subscriber::registry().with(waits).with(lines.with_filter(filter));
     let _ = tracing::subscriber::set_global_default(registry);
     Ok(())
+}
+
+/// Starts to print what the command waits for.
+pub fn tell_waits() {
+    WAITS.get_or_init(Waits::default).print();
 }
 
 /// Prints events as lines.

@@ -275,3 +275,20 @@ async fn a_command_that_waits_says_for_what() {
     assert_eq!(said.err, expected, "{said:#?}");
     assert!(!desk.muster(&["-q", "list-machines"]).err.contains("waiting"));
 }
+
+#[tokio::test]
+async fn a_sweep_says_that_it_waits_for_a_machine_that_is_known_to_be_down() {
+    let desk = Desk::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(1);
+    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    let (health, since, reason) = (Health::Down, Timestamp::ZERO, HealthEvidence::Answers.into());
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    let records = vec![keys.put(&Key::Machine(id), &machine), keys.put(&Key::Health(id), &record)];
+    store.commit(vec![], records).await.unwrap();
+    let said = desk.muster(&["sweep", "--down-after", "1s"]);
+    let wait = "waiting for the machines and their units, the SSH connection to core-01\n";
+    assert!(said.code == Some(3) && said.err.starts_with(wait), "{said:#?}");
+}
