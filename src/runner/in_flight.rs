@@ -20,10 +20,15 @@ use crate::core::model::Report;
 use crate::core::model::Snapshot;
 use crate::core::model::Visit;
 use crate::core::reconcile::Input;
+use crate::core::sanitize::truncate;
+use crate::core::unit::UnitName;
 use crate::remote;
 use crate::remote::Progress;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
+
+/// How many characters of a `TimeoutStopSec=` are shown.
+const LIMIT_LENGTH: usize = 32;
 
 type Visited = (MachineId, Result<Report, Failure>);
 type Probed = (MachineId, MachineId, Option<bool>);
@@ -123,7 +128,9 @@ impl InFlight {
         }
         let remote = self.remote.clone();
         let gate = Gate(Arc::new(Mutex::new(Some(self.sender.clone()))));
+        let stops = stops(snapshot, &target.name, &visit);
         self.visits.spawn(async move {
+            let _wait = stops.map(|what| tracing::info_span!("wait", what));
             let progress = gate.progress(machine);
             let report = remote::guarded(&target.name, remote.visit(&target, &visit, quick, &progress)).await;
             gate.close();
@@ -170,6 +177,21 @@ impl InFlight {
     }
 }
 
+/// Returns the text for an operator who waits for a visit that stops units: which unit, and for how long systemd lets it stop.
+fn stops(snapshot: &Snapshot, machine: &str, visit: &Visit) -> Option<String> {
+    let units: Vec<&UnitName> = visit.stops().collect();
+    let (first, more) = units.split_first()?;
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let limit = snapshot.file(first).map(|file| match file.stop_limit() {
+        Some(limit) if limit.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!(" (TimeoutStopSec= of {first} is {limit} s)")
+        }
+        Some(limit) => format!(" (TimeoutStopSec= of {first} is {})", truncate(limit, LIMIT_LENGTH)),
+        None => String::new(),
+    });
+    Some(format!("{machine} to stop {first}{more}{}", limit.unwrap_or_default()))
+}
+
 /// Lets the progress of one visit through until the visit ends.
 #[derive(Clone)]
 struct Gate(Arc<Mutex<Option<ProgressSender>>>);
@@ -194,8 +216,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::core::model::Action;
+    use crate::core::model::DesiredState;
     use crate::core::model::FailureKind;
     use crate::core::model::Machine;
+    use crate::core::model::Reason;
+    use crate::core::model::Step;
+    use crate::core::model::Unit;
+    use crate::core::unit::UnitFile;
     use crate::remote::Command;
     use crate::remote::Exit;
     use crate::remote::Facts;
@@ -245,6 +273,30 @@ mod tests {
         let machine =
             |&(id, name): &(MachineId, &str)| (id, Machine { id, name: name.to_owned(), ..Machine::default() });
         Snapshot { machines: machines.iter().map(machine).collect(), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_wait_for_a_visit_that_stops_units_says_so_and_for_how_long_it_may_last() {
+        let unit: UnitName = "slow.service".parse().unwrap();
+        let step =
+            |unit: &str| Step { unit: unit.parse().unwrap(), action: Action::Stop, reason: Reason::WantedLoaded };
+        let visit = |units: &[&str]| Visit { steps: units.iter().map(|unit| step(unit)).collect(), ..Visit::default() };
+        let file = |text: &str| {
+            let file = UnitFile::parse(text).unwrap();
+            let record = Unit::new(file.hash(), DesiredState::Loaded);
+            let (units, files) = ([(unit.clone(), record)].into(), [(file.hash(), Arc::new(file))].into());
+            Snapshot { files, units, ..Snapshot::default() }
+        };
+        let plain = Snapshot::default();
+        assert_eq!(stops(&plain, "core-01", &Visit::default()), None);
+        assert_eq!(stops(&plain, "core-01", &visit(&["a.service"])).unwrap(), "core-01 to stop a.service");
+        let two = visit(&["slow.service", "web.service"]);
+        let limited = file("[Service]\nTimeoutSec=5\nTimeoutStopSec=15\n");
+        let expected = "core-01 to stop slow.service and 1 more (TimeoutStopSec= of slow.service is 15 s)";
+        assert_eq!(stops(&limited, "core-01", &two).unwrap(), expected);
+        let long = file("[Service]\nTimeoutStopSec=5min\n");
+        let expected = "core-01 to stop slow.service (TimeoutStopSec= of slow.service is 5min)";
+        assert_eq!(stops(&long, "core-01", &visit(&["slow.service"])).unwrap(), expected);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::Action;
 use super::Cluster;
 use super::FailureKind;
 use super::LeaseAction;
@@ -54,6 +55,14 @@ pub struct Visit {
     pub steps: Vec<Step>,
     /// The unit files that the steps name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
+}
+
+impl Visit {
+    /// Returns the units that the steps stop, which may take long.
+    pub fn stops(&self) -> impl Iterator<Item = &UnitName> {
+        let stops = |step: &&Step| matches!(step.action, Action::Stop | Action::Unload | Action::Restart { .. });
+        self.steps.iter().filter(stops).map(|step| &step.unit)
+    }
 }
 
 /// A point in time on a host's own clock: its boot and its uptime.

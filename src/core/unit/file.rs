@@ -73,6 +73,15 @@ impl UnitFile {
         self.options.iter().any(|option| option.section == "Install")
     }
 
+    /// Returns how long systemd lets a service stop before it kills the service, as the file says it.
+    pub fn stop_limit(&self) -> Option<&str> {
+        let named = |option: &&UnitOption| {
+            option.section == "Service" && matches!(option.name.as_str(), "TimeoutStopSec" | "TimeoutSec")
+        };
+        let last = self.options.iter().rfind(named)?;
+        Some(last.value.as_str()).filter(|value| !value.is_empty())
+    }
+
     /// Reports whether the unit is a `Type=oneshot` service, which is done when it has run.
     pub fn is_oneshot(&self) -> bool {
         self.values("Service", "Type").next_back() == Some("oneshot")

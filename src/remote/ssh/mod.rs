@@ -298,22 +298,32 @@ impl Ssh {
     /// Runs a script in the resident root shell of a host, connecting first if need be, and returns its stdout. The
     /// script is one compound command that prints the line `end` last. The call returns when that line has arrived.
     pub async fn script(&self, target: &Target, script: &str, end: &str, limit: Duration) -> Result<Vec<u8>, Failure> {
-        self.script_with_progress(target, script, end, limit, &Progress::default()).await
+        let host = self.host(target)?;
+        let script = self.script_on(&host, (script, end, limit), false);
+        self.run_script(&host, &target.name, &script).await
     }
 
-    async fn script_with_progress(
+    /// Runs the script of a visit in the same way. `is_told` says that the operator is told what the visit waits for.
+    async fn visit_script(
         &self,
         target: &Target,
-        script: &str,
-        end: &str,
-        limit: Duration,
+        script: &VisitScript,
         progress: &Progress,
+        is_told: bool,
     ) -> Result<Vec<u8>, Failure> {
         let host = self.host(target)?;
         let _listening = host.listeners.add(progress);
-        let room = self.options().output_limit;
-        let script = ScriptRun { text: script, end, limit, room, listeners: &host.listeners };
+        let script = self.script_on(&host, (script.text(), script.end(), script.limit()), is_told);
         self.run_script(&host, &target.name, &script).await
+    }
+
+    fn script_on<'a>(
+        &self,
+        host: &'a Host,
+        (text, end, limit): (&'a str, &'a str, Duration),
+        is_told: bool,
+    ) -> ScriptRun<'a> {
+        ScriptRun { text, end, limit, room: self.options().output_limit, listeners: &host.listeners, is_told }
     }
 
     async fn run_script(&self, host: &Host, name: &str, script: &ScriptRun<'_>) -> Result<Vec<u8>, Failure> {
@@ -334,7 +344,7 @@ impl Ssh {
             host.listeners.report(Phase::Run);
             shell
         };
-        let _wait = tracing::info_span!("wait", what = format!("an answer of {name}"));
+        let _wait = (!script.is_told).then(|| tracing::info_span!("wait", what = format!("an answer of {name}")));
         let mut running = Running(Some(shell));
         let printed = match running.0.as_mut() {
             Some(shell) => shell.run(script, ErrorContext { host: name, phase: Phase::Run }).await?,
@@ -432,8 +442,8 @@ impl Remote for Ssh {
     async fn visit(&self, target: &Target, visit: &Visit, quick: bool, progress: &Progress) -> Result<Report, Failure> {
         let exchange = async {
             let script = VisitScript::to_host(&target.name, visit, quick)?;
-            let printed =
-                self.script_with_progress(target, script.text(), script.end(), script.limit(), progress).await?;
+            let is_told = visit.stops().next().is_some();
+            let printed = self.visit_script(target, &script, progress, is_told).await?;
             script.report(&target.name, printed).await
         };
         let report = guarded(&target.name, exchange).await;

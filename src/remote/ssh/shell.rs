@@ -98,7 +98,7 @@ impl Shell {
 
     /// Runs a script and returns its output up to and with the line `end`.
     pub(super) async fn run(&mut self, script: &ScriptRun<'_>, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
-        let ScriptRun { text, end, limit, room, listeners } = *script;
+        let ScriptRun { text, end, limit, room, listeners, .. } = *script;
         let mut output = Output::new(end, room);
         self.complaints = Tail::default();
         let (connection, write) = (self.session.connection.clone(), self.session.write.clone());
@@ -178,6 +178,8 @@ pub(super) struct ScriptRun<'a> {
     pub(super) room: usize,
     /// The visits to which proof of life is reported while the script runs.
     pub(super) listeners: &'a Listeners,
+    /// Set if the operator is told more exactly what the script waits for.
+    pub(super) is_told: bool,
 }
 
 /// Watches a host on which a script runs and returns once the host has been silent for too long. After the first second

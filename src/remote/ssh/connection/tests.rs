@@ -191,7 +191,8 @@ async fn run_on(way: Way) -> (Result<Vec<u8>, Failure>, Duration, Vec<Phase>) {
     let limit = Duration::from_secs(20);
     let mut shell = Shell::start(&connection, "core-01", limit).await.unwrap();
     let began = Instant::now();
-    let script = ScriptRun { text: "true", end: "end", limit: limit * 6, room: 1000, listeners: &listeners };
+    let script =
+        ScriptRun { text: "true", end: "end", limit: limit * 6, room: 1000, listeners: &listeners, is_told: false };
     let printed = shell.run(&script, ErrorContext { host: "core-01", phase: Phase::Run }).await;
     let phases = phases.lock().unwrap().clone();
     (printed, began.elapsed(), phases)
