@@ -97,6 +97,11 @@ impl Goal {
         }
     }
 
+    /// Reports whether the goal is that units run nowhere.
+    pub(super) const fn stops(self) -> bool {
+        matches!(self, Self::Verb(Verb::Stop | Verb::Unload | Verb::Destroy))
+    }
+
     /// Returns the text for an operator who waits for units. `machine` is the name of the machine that they leave.
     pub(super) fn wait(self, units: &BTreeSet<UnitName>, machine: Option<&str>) -> String {
         let first = units.first().map(ToString::to_string).unwrap_or_default();

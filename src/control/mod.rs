@@ -4,6 +4,7 @@
 //! process that leads. Nothing here reaches a unit on a host except through [`crate::runner::run()`].
 
 pub mod controller;
+mod copies;
 pub mod failover;
 mod failure_details;
 mod follow;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::copies::Copies;
 use super::follow::follow;
 use super::goal::Goal;
 use super::goal::Records;
@@ -68,6 +69,14 @@ impl UnitOperation<'_> {
     /// Brings the units to the goal, as the leader or by following a controller, and returns the problems that remain.
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts, .. } = self;
+        let mut copies = Copies::default();
+        let on_progress: &mut OnProgress<'_> = &mut |progress| {
+            let told = copies.take(&progress).filter(|_| goal.stops());
+            on_progress(progress);
+            if let Some(text) = told {
+                on_progress(Progress::Warning(&text));
+            }
+        };
         let deadline = Instant::now() + timeouts.lock_wait;
         let usual = u64::try_from(timeouts.settle.as_millis()).unwrap_or(u64::MAX);
         let _wait = tracing::info_span!("wait", what = goal.wait(units, self.machine), usual);

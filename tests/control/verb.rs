@@ -145,6 +145,73 @@ async fn a_global_unit_that_fails_on_one_machine_is_named_with_and_without_a_con
     }
 }
 
+/// Returns what a verb tells the operator: results and warnings.
+async fn told(context: &ClusterContext, verb: Verb, unit: &str, text: Option<&str>) -> Vec<String> {
+    let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+    let file = text.map(|text| Arc::new(UnitFile::parse(text).unwrap()));
+    let file = file.map(|file| LocalFile { file, path: unit.to_owned(), template: false });
+    let command = [UnitCommand { verb, unit: unit.parse().unwrap(), file, replace: false }];
+    let mut told = Vec::new();
+    let mut on_progress = |progress: Progress<'_>| match progress {
+        Progress::Warning(text) => told.push(text.to_owned()),
+        Progress::Reached(unit, state, machine) => {
+            told.push(format!("{unit} {state} {}", machine.map_or("-", |machine| &machine.name)));
+        }
+        Progress::Destroyed(unit) => told.push(format!("{unit} destroyed")),
+        Progress::Triggered(unit, verb, _) => told.push(format!("{unit} triggered {verb}")),
+        Progress::Event(..) => {}
+    };
+    let problems = soon(verb::execute(context, verb, &command, timeouts, &mut on_progress)).await.unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    told
+}
+
+#[tokio::test]
+async fn a_command_that_stops_a_unit_names_the_former_machine_where_it_still_ran() {
+    for (verb, expected) in [
+        (Verb::Stop, ["web.service loaded core-01", "Unit web.service was also stopped and removed on core-02"]),
+        (Verb::Unload, ["web.service inactive -", "Unit web.service was stopped and removed on core-01 and core-02"]),
+        (Verb::Destroy, ["web.service destroyed", "Unit web.service was stopped and removed on core-01 and core-02"]),
+    ] {
+        for has_controller in [false, true] {
+            let store: SharedStore = Arc::new(MemoryStore::new());
+            let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+            fleet.0["core-01"].report("web.service loaded inactive dead web\n", "");
+            // The machine was down when the unit moved, and has come back.
+            let text = "[Service]\nExecStart=/bin/sleep infinity\n";
+            fleet.0["core-02"].run("web.service", text);
+            let hash = UnitFile::parse(text).unwrap().hash();
+            let state = json!({"load": "loaded", "active": "active", "sub": "running", "hash": hash, "launched": true});
+            let key = Key::State("web.service".parse().unwrap(), OTHER.parse().unwrap());
+            store.commit(vec![], vec![keys().put(&key, &state)]).await.unwrap();
+            let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+            let stop = leader.stop.clone();
+            let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+            let told = told(&context, verb, "web.service", None).await;
+            assert!(has_controller || told == expected, "{told:?}");
+            assert!(told[0] == expected[0], "{told:?}");
+            stop.cancel();
+            if let Some(leading) = leading {
+                soon(leading).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_global_unit_that_fits_no_machine_is_not_called_triggered() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, _fleet) = two_hosts(&store, &[]).await;
+    let on_ssd = format!("{GLOBAL}MachineMetadata=disk=ssd\n");
+    for (verb, unit, text, expected) in [
+        (Verb::Load, "none.service", on_ssd.as_str(), "Unit none.service: it is global, and no machine fits it now"),
+        (Verb::Start, "all.service", GLOBAL, "all.service triggered start"),
+    ] {
+        let told = told(&context, verb, unit, Some(text)).await;
+        assert_eq!(told.last().unwrap(), expected, "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_be_removed() {
     for has_controller in [false, true] {
