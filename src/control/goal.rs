@@ -196,6 +196,20 @@ impl Goal {
         homes.map(|machine| (machine, progress(machine))).collect()
     }
 
+    /// Returns why an order for a global unit has reached no machine, if it has reached none.
+    pub(super) fn untriggered(self, records: &Records<'_>, name: &UnitName) -> Option<&'static str> {
+        if !matches!(self, Self::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded)) {
+            return None;
+        }
+        let machines = self.progress_on_machines(records, name);
+        let is_reached = machines.iter().any(|(_, progress)| *progress == MachineProgress::Reached);
+        match machines.as_slice() {
+            [] => Some("it is global, and no machine fits it now"),
+            _ if is_reached => None,
+            _ => Some("it is global, and none of its machines answers now"),
+        }
+    }
+
     /// Reports whether a machine that does not answer was last seen with a unit as it is desired, so that nothing is left to do
     /// there.
     fn is_as_desired(self, snapshot: &Snapshot, (name, unit): (&UnitName, &Unit), machine: MachineId) -> bool {

@@ -83,7 +83,10 @@ pub(super) fn report_reached(
         if requirements.is_global(unit) {
             // A global unit never reaches one state. Off one machine, it stays on the others as it was.
             if let Goal::Verb(verb) = goal {
-                on_progress(Progress::Triggered(unit, verb, true));
+                match goal.untriggered(records, unit) {
+                    Some(why) => on_progress(Progress::Warning(&format!("Unit {unit}: {why}"))),
+                    None => on_progress(Progress::Triggered(unit, verb, true)),
+                }
             }
             continue;
         }
