@@ -12,6 +12,7 @@ use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
 use crate::store::layout;
 use crate::ui;
+use crate::ui::event::repeats;
 use crate::ui::explanation;
 use crate::ui::terminal::stdout_has_color;
 
@@ -72,6 +73,5 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Comm
 async fn latest(context: &Context, about: impl Fn(&Event) -> bool) -> Result<Vec<Event>, CommandError> {
     let mut events = layout::read_events(&*context.store().await?, &context.keys()?).await?;
     events.retain(about);
-    let first = events.len().saturating_sub(LATEST);
-    Ok(events.split_off(first))
+    Ok(repeats::latest(events, LATEST))
 }

@@ -1,5 +1,7 @@
 //! The text of events and of the reasons in them. Nothing reads this text back.
 
+pub mod repeats;
+
 use serde_json::Value;
 use serde_json::json;
 

@@ -9,6 +9,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::event;
+use super::event::repeats;
+use super::event::repeats::Repeated;
 use super::lists::state_cells;
 use super::table;
 use super::table::Cell;
@@ -193,7 +195,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "not_running": why.not_running.iter().map(trouble).collect::<Vec<_>>(),
         "may_run_until": until,
         "slow_hosts": explain::slow_leases(snapshot, name).map(slow).collect::<Vec<_>>(),
-        "events": events.iter().map(|event| event::json(snapshot, event)).collect::<Vec<_>>(),
+        "events": repeats::fold(events).iter().map(|it| event::json(snapshot, it.event)).collect::<Vec<_>>(),
     })
 }
 
@@ -384,6 +386,10 @@ fn happened(snapshot: &Snapshot, events: &[Event]) -> String {
     if events.is_empty() {
         return String::new();
     }
-    let lines = events.iter().map(|event| format!("{} {}", time(event.at), super::event::line(snapshot, event)));
+    let lines = repeats::fold(events).into_iter().map(|Repeated { event, times, since }| {
+        let line = event::line(snapshot, event);
+        let again = if times > 1 { format!(" ({times} times since {})", time(since)) } else { String::new() };
+        format!("{} {}{again}\n", time(event.at), line.trim_end_matches('\n'))
+    });
     format!("\n{}", lines.collect::<String>())
 }
