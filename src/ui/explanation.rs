@@ -76,10 +76,10 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
 
 /// Writes why the filter rules a machine out.
 fn filter_reason(snapshot: &Snapshot, machine: MachineId, reason: &FilterReason, now: Timestamp) -> String {
-    let hold_down = || snapshot.health.get(&machine)?.held_down(now);
     match reason {
-        FilterReason::Flapping(_) => {
-            let until = hold_down().map(|(_, until)| format!(", and takes no unit until {}", super::clock(until, now)));
+        FilterReason::Flapping(_) | FilterReason::Full => {
+            let exclusion = explain::exclusions(snapshot, now)(machine).filter(|(why, _)| why == reason);
+            let until = exclusion.map(|(_, until)| format!(", and takes no unit until {}", super::clock(until, now)));
             format!("{reason}{}", until.unwrap_or_default())
         }
         FilterReason::NotPinned(pin) => match snapshot.machines.range(pin.machines()).next() {
