@@ -34,6 +34,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 const EXITED: &str = "98e322203f7a4ed290d09fe03c09fe15";
 const RESTARTED: &str = "5eb03494b6584870a536b337290809b3";
 
+/// What a line of the journal begins with.
+const JOURNAL: &str = "journal: ";
+
 /// How many bytes of an answer are kept.
 const BYTES: usize = 16 << 10;
 
@@ -53,7 +56,8 @@ pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems:
     let answers: Vec<_> = stream::iter(asked).buffer_unordered(UNITS).collect().await;
     for (index, answer) in answers {
         if let Some((problem, answer)) = problems.get_mut(index).zip(answer) {
-            problem.details = details(&answer, problem.kind == TroubleKind::Restarting);
+            let told = details(&answer, problem.kind == TroubleKind::Restarting);
+            problem.details = without_repetitions(told, &problem.what);
         }
     }
 }
@@ -109,8 +113,20 @@ fn details(answer: &str, restarts: bool) -> Vec<String> {
         times => ended.push(format!("systemd has restarted it {times} times")),
     }
     let ended = Some(ended.join(", ")).filter(|text| !text.is_empty());
-    let journal = journal.lines().filter(|line| !line.is_empty()).take(LINES).map(|line| format!("journal: {line}"));
+    let journal = journal.lines().filter(|line| !line.is_empty()).take(LINES).map(|line| format!("{JOURNAL}{line}"));
     ended.into_iter().chain(journal).map(|line| sanitize::truncate(&line, sanitize::MESSAGE_LIMIT)).collect()
+}
+
+/// Leaves out the lines of the journal that the problem says already, and those that repeat.
+fn without_repetitions(details: Vec<String>, what: &str) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for detail in details {
+        let is_said = detail.strip_prefix(JOURNAL).is_some_and(|line| what.contains(line));
+        if !is_said && !kept.contains(&detail) {
+            kept.push(detail);
+        }
+    }
+    kept
 }
 
 /// Returns how the last process of a unit ended, from the messages of systemd: `UNIT: Main process exited, code=exited,
@@ -163,6 +179,15 @@ mod tests {
         assert_eq!(first("0", &format!("{again}{killed}")), "signal 9, ");
         assert_eq!(first("0", &format!("{again}{again}")), "exit code 0, ");
         assert_eq!(first("0", ""), "", "the journal has lost it");
+    }
+
+    #[test]
+    fn what_the_problem_says_is_not_said_again() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| format!("journal: {line}")).collect::<Vec<_>>();
+        let fatal = "bad.service: Unit configuration has fatal error, unit will not be started.";
+        let what = format!("start failed on core-04: bad file; {fatal}");
+        assert_eq!(without_repetitions(lines(&[fatal, "more", fatal, "more"]), &what), lines(&["more"]));
+        assert_eq!(without_repetitions(vec!["exit code 4".to_owned()], "exit code 4"), ["exit code 4"]);
     }
 
     #[test]

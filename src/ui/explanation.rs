@@ -120,13 +120,18 @@ fn slow_host(snapshot: &Snapshot, machine: MachineId, grant: &Grant) -> String {
     )
 }
 
-/// Returns where the unit's file could not be loaded, what the host said and when, one text for each machine.
+/// Returns where the unit's file could not be loaded, what the host said and when, one text for each cause.
 fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl Iterator<Item = String> {
     let loads = why.placement.iter().flat_map(|placement| &placement.failed_loads);
-    let texts = loads.filter(|it| it.hash == why.hash).map(|FailedLoad { machine, said, at, .. }| {
-        format!("{said}, on {}, {}", snapshot.full_name_of(*machine), super::ago(now.since(*at)))
-    });
-    texts.collect::<Vec<_>>().into_iter()
+    let mut causes: Vec<(&str, Vec<String>)> = Vec::new();
+    for FailedLoad { machine, said, at, .. } in loads.filter(|it| it.hash == why.hash) {
+        let place = format!("on {}, {}", snapshot.full_name_of(*machine), super::ago(now.since(*at)));
+        match causes.iter_mut().find(|(cause, _)| cause == said) {
+            Some((_, places)) => places.push(place),
+            None => causes.push((said, vec![place])),
+        }
+    }
+    causes.into_iter().map(|(said, places)| format!("{said}, {}", places.join(", ")))
 }
 
 /// Returns the title of a reason: some units with trouble run.

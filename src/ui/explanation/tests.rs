@@ -255,6 +255,31 @@ fn a_machine_that_takes_no_new_units_is_shown_with_the_reason_and_the_end() {
     snapshot.placements.get_mut(&web()).unwrap().failed_loads.push(load);
     let until = clock(at(NOW + 300), at(NOW));
     assert_eq!(row(&snapshot, true, "Scheduling:"), format!("takes no new units until {until}: its /run is full"));
+    let full = filter_reason(&snapshot, core().id, &FilterReason::Full, at(NOW));
+    assert_eq!(full, format!("its /run is full, and takes no unit until {until}"));
+}
+
+#[test]
+fn a_load_that_failed_for_one_cause_on_several_machines_is_one_line() {
+    let mut snapshot = strict(None);
+    let hash = snapshot.units[&web()].hash;
+    let load = |machine: MachineId, said: &str, second: u64| FailedLoad {
+        machine,
+        hash,
+        said: said.to_owned(),
+        at: at(second),
+    };
+    let other = MachineId::from_bits(7);
+    let loads =
+        [load(core().id, "bad file", NOW - 3), load(other, "no bus", NOW - 2), load(other, "bad file", NOW - 1)];
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads.extend(loads);
+    let why = explain::explain(&snapshot, &web(), at(NOW)).unwrap();
+    let texts: Vec<String> = failed_loads(&snapshot, &why, at(NOW)).collect();
+    let there = snapshot.full_name_of(other);
+    assert_eq!(
+        texts,
+        [format!("bad file, on core-01, 3 s ago, on {there}, 1 s ago"), format!("no bus, on {there}, 2 s ago")]
+    );
 }
 
 #[test]
