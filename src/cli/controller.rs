@@ -75,7 +75,7 @@ fn show(context: &Context, status: &ControllerStatus<'_>) {
     match status {
         ControllerStatus::Leads(epoch) => ui::status(&messages::leads(*epoch)),
         ControllerStatus::StandsBy(holder) => ui::status(&messages::stands_by(holder)),
-        ControllerStatus::Deposed => ui::status(messages::DEPOSED),
+        ControllerStatus::Deposed(leader) => ui::status(&messages::deposed(*leader)),
         ControllerStatus::NoMachines => ui::status(&messages::no_machines(&settings.token, &settings.store)),
         ControllerStatus::Abandons(machines, length) => ui::warn(&messages::strict_units_stop(*machines, *length)),
         ControllerStatus::StoreAway(error) => ui::warn(&messages::store_away(error)),

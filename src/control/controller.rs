@@ -40,8 +40,8 @@ pub enum ControllerStatus<'a> {
     Leads(u64),
     /// Another process leads, and it stands by.
     StandsBy(&'a LeaderRecord),
-    /// Another process has taken leadership.
-    Deposed,
+    /// It has lost leadership, to this process if one leads now.
+    Deposed(Option<&'a LeaderRecord>),
     /// It leads, and no machine has joined yet.
     NoMachines,
     /// It was stopped while this many machines may run strict units, for at most this long.
@@ -75,7 +75,7 @@ pub async fn control(
                 stood_by_for = None;
                 on_status(ControllerStatus::Leads(leadership.epoch()));
                 kept = match enter(context, supervision.clone(), leadership).await {
-                    Ok(entered) => lead(entered, on_status, on_event).await,
+                    Ok(entered) => lead(context, entered, on_status, on_event).await,
                     Err(error) => {
                         on_status(ControllerStatus::StoreAway(&error));
                         kept
@@ -176,6 +176,7 @@ async fn enter(
 /// Leads until leadership is lost or the operator stops the controller. Returns the reconciler if it holds leases that
 /// must be renewed until a process leads again.
 async fn lead(
+    context: &ClusterContext,
     Entered { run_context, mut reconciler, follower }: Entered,
     on_status: &mut OnStatus<'_>,
     on_event: &mut OnEvent<'_>,
@@ -184,7 +185,7 @@ async fn lead(
         on_status(ControllerStatus::NoMachines);
     }
     match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
-        Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed),
+        Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed(successor(context).await.as_ref())),
         Ok(RunOutcome::Finished | RunOutcome::Stopped | RunOutcome::TimedOut) => {
             report_abandoned(&reconciler, on_status);
             run_context.leadership.resign().await;
@@ -194,6 +195,12 @@ async fn lead(
         Err(error) => on_status(ControllerStatus::StoreAway(&error)),
     }
     reconciler.holds_leases().then_some(reconciler)
+}
+
+/// Returns the process that leads now, if the store answers at once and another process leads.
+async fn successor(context: &ClusterContext) -> Option<LeaderRecord> {
+    let leader = leader_election::current_leader(&context.store, &context.keys);
+    tokio::time::timeout(STORE_RETRY, leader).await.ok()?.ok()?
 }
 
 /// Reports the machines that lose their leases when this controller stops.

@@ -18,8 +18,13 @@ use crate::store::leader_election::LeaderRecord;
 /// A command has stored a desired state and waits for nothing.
 pub const NO_LEADER: &str = "no process leads: the next `muster sweep` or a controller carries this out";
 
-/// A controller has lost leadership.
-pub const DEPOSED: &str = "no longer leads";
+/// A controller has lost leadership, to this process if that is known.
+pub fn deposed(leader: Option<&LeaderRecord>) -> String {
+    match leader {
+        Some(leader) => format!("no longer leads: {leader} leads now"),
+        None => "no longer leads: its record in the store was removed, or was not renewed in time".to_owned(),
+    }
+}
 
 /// A controller leads.
 pub fn leads(epoch: u64) -> String {

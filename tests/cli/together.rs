@@ -87,7 +87,7 @@ fn take_leadership(desk: &Desk) {
     desk.fails(&["lock", "take"], 2, &["--reason <TEXT>"]);
     let taken = desk.muster(&["lock", "take", "--reason", "it hangs"]).ok();
     assert!(taken.starts_with("taken from a controller on ") && taken.contains(&pid), "{taken}");
-    says("no longer leads");
+    says("no longer leads: its record in the store was removed, or was not renewed in time");
     let events = desk.muster(&["events"]).ok();
     assert!(events.contains("leadership was taken from a controller on ") && events.contains(": it hangs"), "{events}");
     controller.kill().unwrap();

@@ -49,7 +49,7 @@ impl Service {
         match status {
             ControllerStatus::Leads(epoch) => state.role = messages::leads(*epoch),
             ControllerStatus::StandsBy(holder) => state.role = messages::stands_by_for(holder),
-            ControllerStatus::Deposed => messages::DEPOSED.clone_into(&mut state.role),
+            ControllerStatus::Deposed(leader) => state.role = messages::deposed(*leader),
             ControllerStatus::StoreAway(error) => state.role = messages::store_away(error),
             ControllerStatus::NoMachines | ControllerStatus::Abandons(..) => return,
         }
