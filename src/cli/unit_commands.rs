@@ -157,7 +157,8 @@ pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
     let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
     let unit = problems.iter().find(|problem| !problem.unreachable).and_then(|problem| problem.unit.as_ref());
     let hint = if problems.iter().all(|problem| problem.unreachable) {
-        Some("The desired state is stored. `muster sweep` or a controller applies it once the host answers.".to_owned())
+        // Each problem says when that is.
+        Some("The desired state is stored: `muster sweep` or a controller carries it out.".to_owned())
     } else {
         unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more."))
     };
