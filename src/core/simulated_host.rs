@@ -261,7 +261,8 @@ impl SimulatedHost {
         let holds = matches!(visit.lease, Some(LeaseAction::Hold { .. }));
         let renewal = holds.then_some(self.renewal);
         let host = Observation::new(self.machine, self.boot.clone(), uptime, epoch, serial);
-        let observation = Observation { lease, renewal, units, foreign, ..host };
+        let has_room = visit.asks_for_room;
+        let observation = Observation { lease, renewal, has_room, units, foreign, ..host };
         Report { outcomes, refused: None, observation: Some(observation) }
     }
 

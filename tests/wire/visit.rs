@@ -376,6 +376,19 @@ fn a_host_remembers_the_highest_serial_of_the_leases() {
 }
 
 #[test]
+fn a_host_that_is_asked_says_whether_it_has_room_for_unit_files() {
+    let host = Host::new();
+    host.visit(&look(5));
+    let asks = Visit { asks_for_room: true, ..look(5) };
+    let has_room = |visit: &Visit| host.visit(visit).observation.unwrap().has_room;
+    assert!(has_room(&asks) && !has_room(&look(5)) && !has_room(&Visit { read_only: true, ..asks.clone() }));
+    assert!(!host.path("run/muster/room").exists());
+    // A file cannot be written there.
+    fs::create_dir(host.path("run/muster/room")).unwrap();
+    assert!(!has_room(&asks));
+}
+
+#[test]
 fn a_visit_that_is_refused_does_not_keep_the_lock() {
     let host = Host::new();
     let visit = Visit { number: 1, ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n") };

@@ -51,6 +51,8 @@ pub struct Visit {
     pub barrier: bool,
     /// Set when the host's systemd must be reloaded for every new file, not only for files that it knew before.
     pub reload: bool,
+    /// Set when the host had no room for a unit file: a visit without steps reports whether it has room again.
+    pub asks_for_room: bool,
     /// The steps, in the order in which they are taken.
     pub steps: Vec<Step>,
     /// The unit files that the steps name.
@@ -91,6 +93,8 @@ pub struct Observation {
     pub lease: Option<LeaseStatus>,
     /// How long the host's systemd took to renew the lease, if the visit renewed it.
     pub renewal: Option<Duration>,
+    /// Set if the visit asked and the host has room for unit files.
+    pub has_room: bool,
     /// Every unit file under /run/fleet/units that muster wrote, with its state in systemd; `None` if nothing seems to
     /// have changed since the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
@@ -101,8 +105,8 @@ pub struct Observation {
 impl Observation {
     /// Makes the observation of a host about which only this is known.
     pub fn new(machine: MachineId, boot: String, uptime: Duration, epoch: u64, serial: u64) -> Self {
-        let (lease, renewal, units, foreign) = (None, None, None, BTreeMap::new());
-        Self { machine, boot, uptime, epoch, serial, lease, renewal, units, foreign }
+        let (lease, renewal, has_room, units, foreign) = (None, None, false, None, BTreeMap::new());
+        Self { machine, boot, uptime, epoch, serial, lease, renewal, has_room, units, foreign }
     }
 }
 

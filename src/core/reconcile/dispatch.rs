@@ -102,6 +102,7 @@ impl Reconciler {
             lease,
             barrier,
             reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
+            asks_for_room: self.full.contains(&machine),
             files: files.collect(),
             steps,
         }

@@ -43,11 +43,36 @@ impl Reconciler {
                 continue;
             }
             let mut placement = placement.clone();
+            let load = FailedLoad { machine, hash, said, at: now };
+            self.full.extend(load.is_for_lack_of_room().then_some(machine));
             let loads = &mut placement.failed_loads;
             loads.retain(|it| it.hash == hash && it.machine != machine);
-            loads.push(FailedLoad { machine, hash, said, at: now });
+            loads.push(load);
             loads.drain(..loads.len().saturating_sub(FAILED_LOADS));
             self.outbox.push(Write::Place(step.unit.clone(), placement));
+        }
+    }
+
+    /// Removes the failed loads for which a machine had no room: it has room again, and so takes units.
+    pub(super) fn forget_lack_of_room(&mut self, machine: MachineId) {
+        let lacked = |load: &FailedLoad| load.machine == machine && load.is_for_lack_of_room();
+        let placements = self.snapshot.placements.iter();
+        let marked = placements.filter(|(_, placement)| placement.failed_loads.iter().any(lacked));
+        let (moving, marked): (Vec<_>, Vec<_>) =
+            marked.partition(|(unit, _)| self.outbox.holds(|write| moved_unit(write) == Some(unit)));
+        let forgotten: Vec<Write> = marked
+            .into_iter()
+            .map(|(unit, placement)| {
+                let mut placement = placement.clone();
+                placement.failed_loads.retain(|load| !lacked(load));
+                Write::Place(unit.clone(), placement)
+            })
+            .collect();
+        if moving.is_empty() && forgotten.is_empty() {
+            self.full.remove(&machine);
+        }
+        for write in forgotten {
+            self.outbox.push(write);
         }
     }
 

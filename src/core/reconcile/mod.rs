@@ -56,6 +56,7 @@ use crate::core::reconcile::machine_view::Backoff;
 use crate::core::reconcile::machine_view::InFlightVisit;
 use crate::core::reconcile::machine_view::MachineView;
 use crate::core::schedule::RequirementsIndex;
+use crate::core::schedule::full_machines;
 use crate::core::unit::UnitName;
 use outbox::Outbox;
 use outbox::PendingCommit;
@@ -189,6 +190,8 @@ pub struct Reconciler {
     is_continuous: bool,
     /// When the next hold-down ends, or a machine that had no room takes units again.
     exclusion_ends: Option<Timestamp>,
+    /// The machines that had no room for a unit file, and have not reported since that they have room.
+    full: BTreeSet<MachineId>,
     snapshot: Snapshot,
     /// The requirements of the snapshot's units.
     requirements: RequirementsIndex,
@@ -238,6 +241,8 @@ impl Reconciler {
         let noted = recording::by_machine(&snapshot);
         let serial = snapshot.serial;
         let has_orders = matches!(scope, Scope::Units(_));
+        // Also those that take units again although they may still be full.
+        let full = full_machines(&snapshot, Timestamp::ZERO).into_keys().collect();
         Self {
             epoch,
             numbered: 0,
@@ -248,6 +253,7 @@ impl Reconciler {
             next_publication: None,
             is_continuous: false,
             exclusion_ends: None,
+            full,
             snapshot,
             requirements,
             globals: None,

@@ -62,6 +62,7 @@ impl Reconciler {
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
         let renewal = report.observation.as_ref().and_then(|seen| seen.renewal);
         let had_relay = view.evidence.relay.is_some();
+        let has_room = report.observation.as_ref().is_some_and(|seen| seen.has_room);
         if let Some(seen) = report.observation {
             view.observe(seen, through, now);
         }
@@ -87,6 +88,9 @@ impl Reconciler {
         self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes).filter(is_news));
         self.log_ended_restarts(machine, now);
         self.record_failed_loads(machine, &steps, &report.outcomes, now);
+        if has_room {
+            self.forget_lack_of_room(machine);
+        }
         // Also if the units are the same: which of them are recorded depends on the placements.
         if is_full {
             self.take_adoptable(machine);

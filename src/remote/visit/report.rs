@@ -100,6 +100,7 @@ struct Reader {
     greeted: bool,
     done: bool,
     same: bool,
+    has_room: bool,
     lease: Option<LeaseStatus>,
     renewal: Option<Duration>,
     refused: Option<Refused>,
@@ -163,6 +164,7 @@ impl Reader {
             "shown" => self.section = Section::Shown,
             "restarts" => self.section = Section::Restarts,
             "same" => self.same = true,
+            "room" => self.has_room = true,
             "renewal" => self.renewal = Some(read_renewal(rest)?),
             "lease" => self.lease = Some(read_lease(rest)?),
             "said" => self.complain(rest)?,
@@ -292,6 +294,7 @@ impl Reader {
                 units.map_or_else(Default::default, |(units, foreign)| (Some(units), foreign));
             observation.lease = self.lease;
             observation.renewal = self.renewal;
+            observation.has_room = self.has_room;
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }

@@ -121,6 +121,9 @@ fn write_look(body: &mut String, visit: &Visit, quick: bool) {
         let known = format!("[ \"$m_epoch\" -eq {epoch} ] && [ \"$m_seen_serial\" -ge \"$m_serial\" ]");
         let _ = writeln!(body, "if {{ {known}; }} || {{ m_claim {epoch} 0 && exec 9>&-; }}; then");
     }
+    if visit.asks_for_room && !visit.read_only {
+        body.push_str("m_room\n");
+    }
     body.push_str("m_glance\n");
     let unchanged = if quick { "[ \"$m_seen\" = \"${m_last-}\" ]" } else { "false" };
     let _ = writeln!(body, "if {unchanged}; then m_say same; else m_last=$m_seen; m_look; fi\nfi");

@@ -325,6 +325,11 @@ m_admit() {
   [ "$3" -eq 0 ] || { [ "${m_up%%.*}" -lt "$3" ] && [ "$m_boot" = "$4" ]; } || { m_say refused late; return 1; }
   [ "$m_epoch" -le "$2" ] || { m_say refused epoch "$m_epoch"; return 1; }
 }
+# Says that there is room for a unit file again: for the largest one, which has 1 MiB.
+m_room() {
+  { printf '%1048576s' '' >"$m_run/room"; } 2>/dev/null && m_say room
+  rm -f "$m_run/room" 2>/dev/null
+}
 # A quick look that starts no process: the unit files and the first process of each. It shows only that something changed.
 m_glance() {
   m_seen=

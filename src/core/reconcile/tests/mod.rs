@@ -329,6 +329,9 @@ impl Stage {
     /// Undoes the loads of a visit on a host on which no file can be loaded.
     fn refuse_loads(&mut self, machine: MachineId, visit: &Visit, report: &mut Report) {
         let Some(said) = self.unloadable.get(&machine) else { return };
+        if let Some(seen) = &mut report.observation {
+            seen.has_room = false;
+        }
         for (step, outcome) in visit.steps.iter().zip(&mut report.outcomes) {
             if matches!(step.action, Action::Load { .. } | Action::Start { .. }) {
                 *outcome = Outcome::Failed(said.clone());
