@@ -1,6 +1,7 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -17,6 +18,7 @@ use super::vault_passwords::PasswordSource;
 use crate::control::look;
 use crate::control::look::Look;
 use crate::control::membership::MembershipError;
+use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -150,6 +152,12 @@ impl Context {
         }
         for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
             ui::warn(&messages::note_about_hosts(hosts, note));
+        }
+        let failures = missed.iter().filter_map(|(_, failure)| failure.as_ref()?.hint.as_deref());
+        let recorded = snapshot.health.values().filter(|record| record.health != Health::Alive);
+        let hints: BTreeSet<&str> = failures.chain(recorded.filter_map(|record| record.reason.hint())).collect();
+        for hint in hints.iter().filter(|_| !self.is_fleetctl) {
+            ui::hint(hint);
         }
         let witness = restoration_witness.and_then(|machine| snapshot.machines.get(&machine));
         for machine in witness.iter().filter(|_| !self.is_fleetctl) {

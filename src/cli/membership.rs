@@ -177,7 +177,7 @@ async fn adopt(
 }
 
 /// Prints the outcome for each host. Returns an error for each that did not join.
-fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec<CommandError> {
+fn print_joined(Join { joined, foreign, unknown, taken_from }: Join, args: &JoinArgs) -> Vec<CommandError> {
     let (mut machines, mut errors) = (Vec::new(), Vec::new());
     for joined in joined {
         let (machine, outcome, changes) = match joined {
@@ -193,7 +193,7 @@ fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec
         match (args.wait.json(), outcome) {
             (true, _) => machines.push(json!({
                 "machine": machine.id, "name": machine.name, "outcome": outcome, "changes": changes, "foreign": foreign,
-                "unknown": unknown.get(&machine.id),
+                "unknown": unknown.get(&machine.id), "taken_from": taken_from.get(&machine.id),
             })),
             (_, "joined") => ui::result(&messages::joined(&machine)),
             (_, "updated") => ui::result(&messages::updated(&machine, &changes)),
@@ -201,6 +201,9 @@ fn print_joined(Join { joined, foreign, unknown }: Join, args: &JoinArgs) -> Vec
         }
         if machine.cordoned || machine.draining {
             ui::note(&messages::stays_cordoned(&machine));
+        }
+        if let Some(cluster) = taken_from.get(&machine.id) {
+            ui::status(&messages::taken_over(&machine, cluster));
         }
         if let Some(foreign) = foreign.filter(|_| !args.adopt) {
             ui::warn(&messages::foreign_units(&machine, &foreign));

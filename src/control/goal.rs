@@ -317,14 +317,21 @@ impl Goal {
     pub(super) fn unanswered(self, snapshot: &Snapshot, health: Healths<'_>, unit: &UnitName) -> Option<Problem> {
         let own = snapshot.machines.get(&snapshot.placements.get(unit)?.machine)?;
         let health = health(own.id).filter(|health| !can_be_visited(*health))?;
+        let name = &own.name;
         let then = match self {
-            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
-                "a controller or the next sweep moves it if that lasts"
+            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) if health == Health::Down => {
+                "a controller or the next sweep moves it if that lasts".to_owned()
             }
-            Self::Verb(_) => "the order is carried out once it answers",
+            // The host of such a machine may be up, so its units stay.
+            Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
+                format!(
+                    "it stays there until {name} answers (`muster failover --force {name}` moves the units of {name})"
+                )
+            }
+            Self::Verb(_) => "the order is carried out once it answers".to_owned(),
             Self::AwayFrom(_) => return None,
         };
-        let what = format!("placed on {}, which is {health}: {then}", own.name);
+        let what = format!("placed on {name}, which is {health}: {then}");
         Some(Problem::of_unit_out_of_reach(unit, own.id, what))
     }
 

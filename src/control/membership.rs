@@ -52,6 +52,9 @@ pub use ownership::OwnershipError;
 /// How long `leave --force` waits for a machine that does not answer, if no other limit is given.
 const FORCED_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long `leave --force` waits for a host that is up and could not be managed.
+const DISMISSAL: Duration = Duration::from_secs(5);
+
 /// A change of the membership that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum MembershipError {
@@ -242,7 +245,8 @@ pub async fn leave(
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     if force && is_out_of_reach(&snapshot, machine.id) {
         remove(context, &machine, false).await?;
-        let problems = left_behind(&snapshot, &machine);
+        let is_sick = snapshot.health.get(&machine.id).is_some_and(|record| record.health == Health::Sick);
+        let problems = dismiss(context, &snapshot, &machine, is_sick).await;
         return Ok(Left::Removed(machine, problems));
     }
     if !timeouts.block && !force && !units_on(&snapshot, machine.id).is_empty() {
@@ -268,7 +272,8 @@ pub async fn leave(
     if is_lost {
         let named: BTreeSet<UnitName> = problems.iter().filter_map(|problem| problem.unit.clone()).collect();
         let is_new = |problem: &Problem| problem.unit.as_ref().is_none_or(|unit| !named.contains(unit));
-        problems.extend(left_behind(&snapshot, &machine).into_iter().filter(is_new));
+        let is_sick = problems.iter().any(Problem::is_of_sick_machine);
+        problems.extend(dismiss(context, &snapshot, &machine, is_sick).await.into_iter().filter(is_new));
     } else {
         problems.extend(forget(context, &snapshot, &machine).await);
     }
@@ -281,24 +286,49 @@ fn is_out_of_reach(snapshot: &Snapshot, machine: MachineId) -> bool {
     health.is_some_and(|health| !matches!(health, Health::Alive | Health::Suspect | Health::PathFault))
 }
 
-/// Returns what could not be done on a machine that was removed without a visit.
-fn left_behind(snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
-    let name = &machine.name;
-    let units = units_on(snapshot, machine.id).into_iter();
-    let units = units.map(|unit| {
-        let what = format!("it may still run on {name}, which does not answer");
-        Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
-    });
-    units.chain([unreleased(machine)]).collect()
+/// Tells a machine that it has left although the leader could not manage it, if its host is up. Returns what goes on there
+/// and what could not be done.
+async fn dismiss(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine, is_sick: bool) -> Vec<Problem> {
+    let Some(cluster) = snapshot.cluster.as_ref().filter(|_| is_sick) else {
+        return left_behind(snapshot, machine, None);
+    };
+    match tokio::time::timeout(DISMISSAL, ownership::release(context, cluster, machine)).await {
+        Ok(Ok(there)) => ownerless(snapshot, machine, &there).into_iter().collect(),
+        Ok(Err(refusal)) => left_behind(snapshot, machine, Some(&refusal)),
+        Err(_) => left_behind(snapshot, machine, None),
+    }
 }
 
-/// Returns the problem of a host that could not be told that it has left.
-fn unreleased(machine: &Machine) -> Problem {
+/// Returns what could not be done on a machine that was removed without moving its units. `refusal` is why the host does not
+/// know that it has left, if it has said so.
+fn left_behind(snapshot: &Snapshot, machine: &Machine, refusal: Option<&OwnershipError>) -> Vec<Problem> {
     let name = &machine.name;
-    let what = format!(
-        "{name} does not answer and could not be told that it has left: until its next boot it refuses other clusters"
-    );
-    Problem::of_machine(machine.id, what)
+    let state = match refusal {
+        Some(OwnershipError::OtherCluster { .. }) => "belongs to another cluster",
+        Some(_) => "cannot be managed",
+        None => "does not answer",
+    };
+    let units = units_on(snapshot, machine.id).into_iter();
+    let units = units.map(|unit| {
+        let what = format!("it may still run on {name}, which {state}");
+        Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
+    });
+    let what = match refusal {
+        Some(error @ OwnershipError::OtherCluster { .. }) => format!("{error}; that cluster decides what runs there"),
+        Some(error) => untold(machine, error),
+        None => {
+            format!(
+                "{name} does not answer and could not be told that it has left: until its next boot it refuses other clusters"
+            )
+        }
+    };
+    units.chain([Problem::of_machine(machine.id, what)]).collect()
+}
+
+/// Says that a host could not be told that it has left, and why.
+fn untold(machine: &Machine, error: &OwnershipError) -> String {
+    let name = &machine.name;
+    format!("{error}; {name} could not be told that it has left: until its next boot it refuses other clusters")
 }
 
 /// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told, or of units that go on
@@ -306,13 +336,7 @@ fn unreleased(machine: &Machine) -> Problem {
 async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
     match ownership::release(context, snapshot.cluster.as_ref()?, machine).await {
         Ok(there) => ownerless(snapshot, machine, &there),
-        Err(error) => {
-            let what = format!(
-                "{error}; {} could not be told that it has left: until its next boot it refuses other clusters",
-                machine.name
-            );
-            Some(Problem::of_machine(machine.id, what))
-        }
+        Err(error) => Some(Problem::of_machine(machine.id, untold(machine, &error))),
     }
 }
 

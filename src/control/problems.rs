@@ -81,6 +81,12 @@ impl Problem {
         self.trouble.as_ref().filter(|_| self.unit.is_none()).map(|(name, _)| name.as_str())
     }
 
+    /// Reports whether it is the problem of a machine that is up and cannot be managed.
+    pub(super) fn is_of_sick_machine(&self) -> bool {
+        let is_sick = |trouble: &str| trouble.starts_with(&format!("{}: ", Health::Sick));
+        self.unit.is_none() && self.trouble.as_ref().is_some_and(|(_, trouble)| is_sick(trouble))
+    }
+
     /// Makes the problem of a unit whose machine does not answer.
     pub(super) fn of_unit_out_of_reach(unit: &UnitName, machine: MachineId, what: String) -> Self {
         let problem = Self::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine), what);
@@ -117,6 +123,20 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     problems
 }
 
+/// Returns a problem for each launched unit of a machine that does not answer, unless it has another problem. Its last
+/// report may say that it runs, and no process knows whether it still does.
+pub(super) fn out_of_reach(reconciler: &Reconciler, found: &[Problem]) -> Vec<Problem> {
+    let snapshot = reconciler.snapshot();
+    let problem = |(unit, machine): (&UnitName, MachineId)| {
+        let health = reconciler.view(machine).filter(|view| !view.answers())?.health?;
+        let what = format!("placed on {}, which is {health}", snapshot.full_name_of(machine));
+        Some(Problem::of_unit_out_of_reach(unit, machine, what))
+    };
+    let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
+    let launched = launched(reconciler, &Scope::All).filter(|(_, unit)| !has_problem(unit));
+    launched.filter_map(|(machine, unit)| problem((unit, machine))).collect()
+}
+
 /// Returns the problem of a store that was restored from a backup.
 fn restored(reconciler: &Reconciler) -> Option<Problem> {
     let machine = reconciler.snapshot().machines.get(&reconciler.restoration_witness()?.machine)?;
@@ -143,7 +163,10 @@ pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let trouble = match snapshot.health.get(machine) {
             Some(health) if health.health == Health::Alive => return None,
-            Some(health) => blocked(health).unwrap_or_else(|| format!("{}: {}", health.health, health.reason.cause())),
+            Some(health) => blocked(health).unwrap_or_else(|| {
+                let hint = health.reason.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                format!("{}: {}{hint}", health.health, health.reason.cause())
+            }),
             None => "not observed yet".to_owned(),
         };
         Some(Problem::of_troubled(record, &trouble))

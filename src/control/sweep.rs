@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::leadership::controller_due;
 use super::leadership::yield_to_controller;
 use super::problems::Problem;
+use super::problems::out_of_reach;
 use super::problems::problems;
 use super::problems::stored_problems;
 use crate::core::explain;
@@ -208,7 +209,8 @@ fn unreadable(snapshot: &Snapshot) -> impl Iterator<Item = Problem> {
 
 /// Returns the problems that a sweep leaves.
 fn remaining(reconciler: &Reconciler) -> Vec<Problem> {
-    let problems = problems(reconciler, &Scope::All);
+    let mut problems = problems(reconciler, &Scope::All);
+    problems.extend(out_of_reach(reconciler, &problems));
     unreadable(reconciler.snapshot()).chain(problems).collect()
 }
 

@@ -122,6 +122,12 @@ pub fn unknown_units(machine: &Machine, units: &BTreeSet<UnitName>) -> String {
     )
 }
 
+/// A host was taken from another cluster.
+pub fn taken_over(machine: &Machine, cluster: &str) -> String {
+    let name = &machine.name;
+    format!("{name} was taken from the cluster {cluster}, which does not manage {name} any more")
+}
+
 /// A host was a machine already.
 pub fn has_joined(machine: &Machine) -> String {
     format!("{} has joined already", machine.name)

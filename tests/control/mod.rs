@@ -168,6 +168,11 @@ impl Folder {
         }
     }
 
+    /// Makes the host one of another cluster.
+    pub(super) fn belong(&self, cluster: &str, name: &str) {
+        fs::write(self.host.path("run/muster/cluster"), format!("{cluster} {name}\n")).unwrap();
+    }
+
     /// Reports whether no leader has visited the host.
     pub(super) fn has_no_leader(&self) -> bool {
         !self.host.path("run/muster/epoch").exists()

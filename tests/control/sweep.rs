@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster::control::problems;
+use muster::control::problems::folding;
 use muster::control::sweep;
 use muster::control::sweep::SweepOptions;
 use muster::control::sweep::SweepResult;
@@ -105,4 +107,32 @@ async fn a_sweep_names_each_record_that_it_cannot_read() {
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     let expected = format!("the record {broken} of the store cannot be parsed and is ignored: ");
     assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_names_the_units_of_a_machine_that_another_cluster_took_over_and_the_way_out() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let (context, options) = (
+        context(&store, &folder),
+        SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO },
+    );
+    let sweep = async || {
+        let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+        let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+        folding::lines(&found)
+    };
+    assert_eq!(sweep().await, [""; 0]);
+    folder.belong("f00d", "other in sqlite:there");
+    let taken = "core-01 is sick: run: it belongs to another cluster: other in sqlite:there (f00d) (`muster leave --force` \
+                 forgets the machine, `muster failover --force` moves its units to other machines, and `muster join \
+                 --take-over` takes it back.); the state of web.service there is unknown";
+    assert_eq!(sweep().await, [taken]);
+    let snapshot = layout::read(&*store, &keys()).await.unwrap();
+    assert_eq!(
+        folding::lines(&problems::stored_problems(&snapshot, context.clock.now())),
+        [taken],
+        "beside a controller"
+    );
 }

@@ -28,10 +28,20 @@ fn a_second_store_cannot_take_the_hosts_of_the_first() {
     let sweep = second(&["sweep"]);
     assert_eq!(really_on(&lab, "web@1.service", &both).len(), 1, "{sweep:#?}");
 
-    assert_eq!(second(&["join", "core-02", "--take-over"]).code, Some(0));
+    let join = second(&["join", "core-02", "--take-over"]);
+    assert_eq!(join.code, Some(0), "{join:#?}");
+    assert!(join.err.contains("core-02 was taken from the cluster default in sqlite:"), "{join:#?}");
     let sweep = muster(&lab, &["sweep"]);
     let sick = "core-02 is sick: run: it belongs to another cluster: default in sqlite:";
-    assert!(sweep.out.contains(sick), "{sweep:#?}");
+    assert!(
+        sweep.out.contains(sick) && sweep.out.contains("there is unknown"),
+        "{sweep:#?}"
+    );
+    let hint = "`muster leave --force` forgets the machine, `muster failover --force` moves its units";
+    let list = muster(&lab, &["list-units"]);
+    assert!(sweep.out.contains(hint) && list.err.contains(hint), "{sweep:#?} {list:#?}");
+    let start = muster(&lab, &["start", "web@1", "web@2"]);
+    assert!(start.err.contains("`muster failover --force core-02` moves the units of core-02"), "{start:#?}");
     let sweep = second(&["sweep"]);
     assert_eq!(sweep.code, Some(0), "{sweep:#?}");
     assert_eq!(ssh(&lab, "core-02", "ls -A /run/fleet/units"), "", "what was not submitted is gone");

@@ -472,7 +472,10 @@ fn a_host_that_is_taken_over_obeys_the_new_cluster_from_its_first_epoch_on() {
     let host = Host::new();
     host.visit(&owns(1, Ownership::Join));
     host.visit(&of_cluster(1, Visit { epoch: 99, ..launch(&["web.service"], "[Service]\nExecStart=/bin/true\n") }));
-    assert_eq!(host.visit(&owns(2, Ownership::TakeOver)).refused, None);
+    let taken_from =
+        |visit| host.visit(&visit).observation.unwrap().taken_from.map(|cluster| Refused::OtherCluster(cluster.0));
+    assert_eq!(taken_from(owns(2, Ownership::TakeOver)), Some(other_cluster(1)));
+    assert_eq!(taken_from(owns(2, Ownership::TakeOver)), None);
     assert_eq!(host.visit(&of_cluster(1, look(99))).refused, Some(other_cluster(2)));
     assert_eq!(host.visit(&of_cluster(2, look(1))).refused, None);
 }

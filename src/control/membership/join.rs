@@ -150,6 +150,19 @@ pub struct Join {
     pub foreign: BTreeMap<MachineId, Foreign>,
     /// The units on hosts that have joined that muster wrote and that this cluster does not know. A leader unloads them.
     pub unknown: BTreeMap<MachineId, BTreeSet<UnitName>>,
+    /// The name and the id of the cluster from which each host was taken.
+    pub taken_from: BTreeMap<MachineId, String>,
+}
+
+impl Join {
+    /// Notes what a host has said when it accepted that it belongs to the cluster.
+    fn note(&mut self, machine: MachineId, claimed: &Claimed, snapshot: &Snapshot) {
+        let Claimed { foreign, own, taken_from } = claimed;
+        self.foreign.extend(Some((machine, foreign.clone())).filter(|(_, units)| !units.is_empty()));
+        let own: BTreeSet<_> = own.iter().filter(|unit| !snapshot.units.contains_key(*unit)).cloned().collect();
+        self.unknown.extend(Some((machine, own)).filter(|(_, units)| !units.is_empty()));
+        self.taken_from.extend(taken_from.clone().map(|cluster| (machine, cluster)));
+    }
 }
 
 /// Makes machines of hosts. With `take_over` a host that belongs to another cluster joins this one, and the unit files that
@@ -166,11 +179,11 @@ pub async fn join(
     let answers = ask(&context.remote, &context.stop, candidates).await?;
     // An interrupt is ignored from here on: the rest takes a moment, and the hosts that have answered all join.
     let mut joined: Vec<Option<Joined>> = candidates.iter().map(|_| None).collect();
-    let (mut foreign, mut unknown) = (BTreeMap::new(), BTreeMap::new());
+    let mut join = Join::default();
     let mut attempts = Attempts::at("its record");
     loop {
         if let Err(error) = attempts.next() {
-            return Ok(Join { joined: outcomes(joined, candidates, &error), foreign, unknown });
+            return Ok(Join { joined: outcomes(joined, candidates, &error), ..join });
         }
         let view = MembershipView::read(context).await?;
         let Some(cluster) = ownership::identity(context, &view.snapshot).await? else { continue };
@@ -178,15 +191,12 @@ pub async fn join(
         let machines = decided.iter().map(|(_, decided)| decided.machine().cloned());
         let answers = ownership::claim(context, &cluster, machines, take_over).await?;
         let machines = decided.iter().map(|(_, decided)| decided.machine().map(|machine| machine.id));
-        for (machine, Claimed { foreign: units, own }) in machines.zip(&answers).filter_map(claimed_by) {
-            foreign.extend(Some((machine, units.clone())).filter(|(_, units)| !units.is_empty()));
-            let own: BTreeSet<_> =
-                own.iter().filter(|unit| !view.snapshot.units.contains_key(*unit)).cloned().collect();
-            unknown.extend(Some((machine, own)).filter(|(_, units)| !units.is_empty()));
+        for (machine, claimed) in machines.zip(&answers).filter_map(claimed_by) {
+            join.note(machine, claimed, &view.snapshot);
         }
         register(context, &view, without_refusals(decided, answers)).await?;
         if joined.iter().all(Option::is_some) {
-            return Ok(Join { joined: joined.into_iter().flatten().collect(), foreign, unknown });
+            return Ok(Join { joined: joined.into_iter().flatten().collect(), ..join });
         }
     }
 }

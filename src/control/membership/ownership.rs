@@ -87,11 +87,14 @@ pub(super) struct Claimed {
     pub(super) foreign: Foreign,
     /// Those whose files muster wrote, maybe for another cluster.
     pub(super) own: BTreeSet<UnitName>,
+    /// The name and the id of the cluster from which the host was taken.
+    pub(super) taken_from: Option<String>,
 }
 
 impl Claimed {
     fn of(seen: Observation) -> Self {
-        Self { own: seen.units.into_iter().flat_map(BTreeMap::into_keys).collect(), foreign: seen.foreign }
+        let own = seen.units.into_iter().flat_map(BTreeMap::into_keys).collect();
+        Self { own, foreign: seen.foreign, taken_from: seen.taken_from.map(|cluster| cluster.0) }
     }
 }
 

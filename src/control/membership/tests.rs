@@ -11,6 +11,7 @@ use super::join::decide;
 use super::join::register;
 use super::*;
 use crate::core::model::ChoiceReason;
+use crate::core::model::ClusterOfHost;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
@@ -71,9 +72,13 @@ impl Remote for Hosts {
         let mut owners = self.owners.lock().unwrap();
         let owner = owners.entry(target.address.host.clone()).or_default();
         let cluster = visit.cluster.as_deref().map(|cluster| cluster.name.clone());
+        let taken_from = owner.clone().filter(|_| visit.ownership == Ownership::TakeOver && *owner != cluster);
+        let taken_from = taken_from.map(|cluster| Box::new(ClusterOfHost(cluster)));
         let refused = match visit.ownership {
             Ownership::Check => unreachable!(),
-            Ownership::Join if owner.is_some() && *owner != cluster => owner.clone().map(Refused::OtherCluster),
+            Ownership::Join | Ownership::Leave if owner.is_some() && *owner != cluster => {
+                owner.clone().map(Refused::OtherCluster)
+            }
             Ownership::Join | Ownership::TakeOver => {
                 *owner = cluster;
                 None
@@ -90,7 +95,7 @@ impl Remote for Hosts {
         let units = self.unit.iter().map(|unit| (unit.clone(), state.clone()));
         let (units, foreign) = units.partition(|_| visit.ownership != Ownership::Leave);
         let seen = Observation::new(visit.machine.unwrap_or_default(), String::new(), Duration::ZERO, epoch, 0);
-        let observation = Some(Observation { units: Some(units), foreign, ..seen });
+        let observation = Some(Observation { units: Some(units), foreign, taken_from, ..seen });
         Ok(Report { outcomes: Vec::new(), refused, observation })
     }
 
@@ -201,8 +206,9 @@ async fn a_host_of_another_cluster_joins_only_if_it_is_taken_over() {
     let refused = "refused: web2: it belongs to another cluster: other in sqlite:there";
     assert_eq!(outcomes(&context, &both).await, ["web1 new", refused]);
     assert_eq!(names(&context).await, ["web1"]);
-    let joined = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap().joined;
-    assert!(matches!(joined[..], [Joined::Known(_), Joined::New(_)]), "{joined:?}");
+    let join = join(&context, &both.map(|(name, address)| candidate(name, address)), true).await.unwrap();
+    assert!(matches!(join.joined[..], [Joined::Known(_), Joined::New(_)]), "{join:?}");
+    assert_eq!(join.taken_from, [(MachineId::from_bits(0xb), "other in sqlite:there".to_owned())].into());
 }
 
 #[tokio::test]
@@ -442,6 +448,29 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_waits_for_nothing() {
     assert_eq!(problems, expected);
     let snapshot = layout::read(&*context.store, &context.keys).await.unwrap();
     assert!(snapshot.machines.is_empty() && snapshot.leases.contains_key(&id), "strict units may still run there");
+}
+
+#[tokio::test]
+async fn a_forced_leave_of_a_machine_that_another_cluster_took_over_names_that_cluster() {
+    let hosts = four();
+    let context = context(hosts);
+    outcomes(&context, &[("web1", "a")]).await;
+    let id = occupy(&context).await;
+    let taken = Hosts { machines: BTreeMap::from([("a", 0xa)]), ..Hosts::default() };
+    taken.owners.lock().unwrap().insert("a".to_owned(), Some("other in sqlite:there".to_owned()));
+    let context = ClusterContext { remote: Arc::new(taken), ..context };
+    let (since, last_seen, outages) = (Timestamp::ZERO, None, Vec::new());
+    let record =
+        HealthRecord { health: Health::Sick, since, last_seen, reason: HealthEvidence::Answers.into(), outages };
+    context.store.commit(vec![], context.keys.ops(&[Write::Health(id, record)])).await.unwrap();
+    let left = leave(&context, "web1", true, NOW, &mut |_| ()).await.unwrap();
+    let Left::Removed(_, problems) = left else { panic!("{left:?}") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "Unit web.service: it may still run on web1, which belongs to another cluster",
+        "web1: it belongs to another cluster: other in sqlite:there; that cluster decides what runs there",
+    ];
+    assert_eq!(problems, expected);
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ fn each_reason_has_its_message() {
     states.get_mut(&id(1)).unwrap().launched = false;
     assert_eq!(reason(&snapshot).unwrap(), "it waits for m2, where it still runs and is being stopped");
     snapshot.states.get_mut(&web()).unwrap().remove(&id(2));
-    let attempt = FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned() };
+    let attempt = FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned(), hint: None };
     let (since, last_seen) = (Timestamp::ZERO, None);
     snapshot.health.insert(
         id(1),
@@ -231,7 +231,8 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     let all = units_not_running(&snapshot, NOW);
     assert!(matches!(&all[..], [(name, Some(machine), _)] if **name == web && *machine == id(2)), "{all:?}");
     // The health of a machine that cannot be managed says enough.
-    let reason = HealthEvidence::VisitFailed(FailedAttempt { phase: Phase::Connect, detail: String::new() }).into();
+    let reason =
+        HealthEvidence::VisitFailed(FailedAttempt { phase: Phase::Connect, detail: String::new(), hint: None }).into();
     let (since, outages) = (Timestamp::ZERO, Vec::new());
     let down = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages };
     snapshot.health.insert(id(2), down);

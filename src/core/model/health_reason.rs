@@ -71,6 +71,9 @@ pub struct FailedAttempt {
     pub phase: Phase,
     /// The cause, in one sentence without a full stop.
     pub detail: String,
+    /// What to do about it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// The names of the peers that reported whether they reach a machine's sshd.
@@ -139,7 +142,7 @@ impl From<HealthEvidence> for HealthReason {
 
 impl From<&Failure> for FailedAttempt {
     fn from(failure: &Failure) -> Self {
-        Self { phase: failure.phase, detail: failure.detail.clone() }
+        Self { phase: failure.phase, detail: failure.detail.clone(), hint: failure.hint.clone() }
     }
 }
 
@@ -159,6 +162,17 @@ impl HealthReason {
         }
     }
 
+    /// Returns what to do about the failure that decides the health, if that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match &self.evidence {
+            HealthEvidence::Answers => None,
+            HealthEvidence::VisitFailed(attempt)
+            | HealthEvidence::AnswersThrough { direct: attempt, .. }
+            | HealthEvidence::NoAnswer { attempt, .. }
+            | HealthEvidence::LoggingIn { before: attempt, .. } => attempt.hint.as_deref(),
+        }
+    }
+
     /// Returns the order of the operator that let the failover happen, as the end of a sentence.
     pub fn order(&self) -> String {
         self.forced_by.as_ref().map(|by| format!("; failed over by order of {by}")).unwrap_or_default()
@@ -169,11 +183,11 @@ impl HealthReason {
         match &mut self.evidence {
             HealthEvidence::Answers => {}
             HealthEvidence::VisitFailed(attempt) | HealthEvidence::LoggingIn { before: attempt, .. } => {
-                texts.push(&mut attempt.detail);
+                texts.extend(attempt.texts());
             }
-            HealthEvidence::AnswersThrough { relay, direct } => texts.extend([relay, &mut direct.detail]),
+            HealthEvidence::AnswersThrough { relay, direct } => texts.extend(direct.texts().chain([relay])),
             HealthEvidence::NoAnswer { attempt, peers, .. } => {
-                texts.push(&mut attempt.detail);
+                texts.extend(attempt.texts());
                 texts.extend(peers.reaching.iter_mut().chain(&mut peers.not_reaching));
             }
         }
@@ -181,6 +195,12 @@ impl HealthReason {
             texts.push(zone);
         }
         texts.into_iter()
+    }
+}
+
+impl FailedAttempt {
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        std::iter::once(&mut self.detail).chain(&mut self.hint)
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Observation {
     pub renewal: Option<Duration>,
     /// Set if the visit asked and the host has room for unit files.
     pub has_room: bool,
+    /// The other cluster from which the visit took the host.
+    pub taken_from: Option<Box<ClusterOfHost>>,
     /// Every unit file under /run/fleet/units that muster wrote, with its state in systemd; `None` if nothing seems to
     /// have changed since the last observation over this connection.
     pub units: Option<BTreeMap<UnitName, UnitState>>,
@@ -105,10 +107,15 @@ pub struct Observation {
 impl Observation {
     /// Makes the observation of a host about which only this is known.
     pub fn new(machine: MachineId, boot: String, uptime: Duration, epoch: u64, serial: u64) -> Self {
-        let (lease, renewal, has_room, units, foreign) = (None, None, false, None, BTreeMap::new());
-        Self { machine, boot, uptime, epoch, serial, lease, renewal, has_room, units, foreign }
+        let (lease, renewal, has_room, taken_from) = (None, None, false, None);
+        let (units, foreign) = (None, BTreeMap::new());
+        Self { machine, boot, uptime, epoch, serial, lease, renewal, has_room, taken_from, units, foreign }
     }
 }
+
+/// The name and the id of a cluster, as a host remembers them. Another program may have written them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterOfHost(pub String);
 
 /// Why a host did nothing that the visit ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +150,10 @@ impl Refused {
             Self::Unfit(why) => (FailureKind::Sick, (*why).to_owned()),
         };
         let hint = match self {
+            Self::OtherCluster(_) => Some(
+                "`muster leave --force` forgets the machine, `muster failover --force` moves its units to other machines, and \
+                 `muster join --take-over` takes it back.",
+            ),
             Self::LaterLeader(_) => Some(
                 "If no other muster manages the host: `muster join --take-over` with its name lets it obey this cluster again.",
             ),

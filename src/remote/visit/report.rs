@@ -16,6 +16,7 @@ use complaints::Complaints;
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::BadState;
+use crate::core::model::ClusterOfHost;
 use crate::core::model::JobType;
 use crate::core::model::LeaseRefusal;
 use crate::core::model::LeaseStatus;
@@ -105,6 +106,7 @@ struct Reader {
     renewal: Option<Duration>,
     refused: Option<Refused>,
     observation: Option<Observation>,
+    taken_from: Option<Box<ClusterOfHost>>,
     hashes: BTreeMap<UnitName, Hash>,
     marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
@@ -156,6 +158,7 @@ impl Reader {
             "muster" if rest == "1" => self.greeted = true,
             "muster" => return Err(format!("unknown version {rest:?}: expected 1")),
             "host" => self.observation = Some(read_host(rest)?),
+            "taken" => self.taken_from = Some(Box::new(ClusterOfHost(other_cluster(rest)))),
             "refused" => self.refused = Some(read_refusal(rest)?),
             "hashes" => self.section = Section::Hashes,
             "marked" => self.section = Section::Marked,
@@ -295,6 +298,7 @@ impl Reader {
             observation.lease = self.lease;
             observation.renewal = self.renewal;
             observation.has_room = self.has_room;
+            observation.taken_from = self.taken_from;
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }

@@ -271,6 +271,7 @@ m_join() {
   if [ "$m_owner" != "$m_cluster" ] || [ -n "$m_take" ]; then
     [ "$m_owner" = "$m_cluster" ] || rm -f -- "$m_run/serial"
     rm -f -- "$m_run/epoch" && m_record || { m_deny unwritable; return; }
+    [ -z "$m_owner" ] || [ "$m_owner" = "$m_cluster" ] || m_say taken "$m_owner $m_owner_name"
   fi
   exec 9>&-
 }

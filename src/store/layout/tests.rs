@@ -149,7 +149,7 @@ fn no_record_of_a_leader_is_too_large_for_a_commit() {
     let ended = |outcome| StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap: None };
     let (host, phase, kind) = (String::new(), Phase::Run, FailureKind::Sick);
     let failure = Failure { host, phase, kind, detail: long.clone(), hint: None };
-    let attempt = FailedAttempt { phase, detail: long.clone() };
+    let attempt = FailedAttempt { phase, detail: long.clone(), hint: None };
     let reason = HealthEvidence::VisitFailed(attempt).into();
     let health = HealthRecord { health: Health::Sick, since: at, last_seen: Some(at), reason, outages: Vec::new() };
     let writes = [

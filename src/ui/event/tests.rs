@@ -48,7 +48,7 @@ fn least_loaded(moved: Option<RemovalReason>) -> PlacementReason {
 
 #[test]
 fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
-    let attempt = || FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned() };
+    let attempt = || FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned(), hint: None };
     let reason = || HealthEvidence::VisitFailed(attempt()).into();
     let health = |to| EventKind::HealthChanged { from: Some(Health::Suspect), to, reason: reason() };
     let answers = |from| EventKind::HealthChanged { from, to: Health::Alive, reason: HealthEvidence::Answers.into() };

@@ -285,7 +285,7 @@ fn a_load_that_failed_for_one_cause_on_several_machines_is_one_line() {
 #[test]
 fn old_evidence_has_its_age_and_a_lease_that_no_process_renews_says_so() {
     let mut snapshot = strict(Some(grant(None, None)));
-    let attempt = FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned() };
+    let attempt = FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned(), hint: None };
     let (health, since, last_seen) = (Health::Down, at(NOW - 300), None);
     let reason: HealthReason = HealthEvidence::VisitFailed(attempt).into();
     let record = HealthRecord { health, since, last_seen, reason, outages: Vec::new() };

@@ -125,7 +125,7 @@ fn any_reason() -> impl Strategy<Value = HealthReason> {
     let names = || prop::collection::vec(any::<String>(), 0..3);
     (any::<String>(), names(), names(), any::<bool>(), prop::option::of(any::<String>())).prop_map(
         |(detail, reaching, not_reaching, asked, forced_by)| {
-            let attempt = FailedAttempt { phase: Phase::Connect, detail };
+            let attempt = FailedAttempt { phase: Phase::Connect, detail, hint: None };
             let peers = PeerReports { reaching, not_reaching };
             let evidence = HealthEvidence::NoAnswer { seconds: 8, attempt, peers, asked };
             HealthReason { forced_by, ..evidence.into() }

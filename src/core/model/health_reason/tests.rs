@@ -1,7 +1,7 @@
 use super::*;
 
 fn attempt() -> FailedAttempt {
-    FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned() }
+    FailedAttempt { phase: Phase::Connect, detail: "silence".to_owned(), hint: None }
 }
 
 fn no_answer(reaching: &[&str], not_reaching: &[&str], asked: bool) -> HealthReason {
