@@ -62,7 +62,7 @@ pub(super) async fn machine(context: &Context, command: &MachineCommand) -> Comm
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;
     if output.is_some() {
-        ui::json(&explanation::machine_json(&snapshot, machine, &events));
+        ui::json(&explanation::machine_json(&snapshot, machine, &events, now));
     } else {
         ui::print_table(&explanation::machine(&snapshot, machine, &events, now, has_controller, stdout_has_color()));
     }

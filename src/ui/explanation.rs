@@ -320,17 +320,21 @@ fn units_table(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Option
 }
 
 /// Writes the same as JSON.
-pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event]) -> Value {
+pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> Value {
     let requirements = RequirementsIndex::of(snapshot);
+    let is_current = snapshot.is_current(machine.id, now);
     let units = units(snapshot, machine).map(|(unit, state, placed)| {
         let global = requirements.is_global(unit);
+        let last = state.filter(|_| !is_current).map(|state| json!({"active": state.active, "sub": state.sub}));
+        let state = state.filter(|_| is_current);
         let (active, sub) = (state.map(|state| state.active), state.map(|state| &state.sub));
         let job = state.and_then(UnitState::queued_job);
-        json!({"unit": unit, "active": active, "sub": sub, "job": job, "placed": placed, "global": global})
+        json!({"unit": unit, "active": active, "sub": sub, "job": job, "last": last, "placed": placed, "global": global})
     });
     json!({
         "machine": machine,
         "health": snapshot.health.get(&machine.id),
+        "is_current": is_current,
         "observed_at": snapshot.observed_at(machine.id),
         "lease": snapshot.leases.get(&machine.id),
         "foreign": snapshot.foreign.get(&machine.id),

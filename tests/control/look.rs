@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster::control::look;
+use muster::control::look::Look;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Placement;
+use muster::core::model::RECENT;
 use muster::core::unit::UnitName;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout;
 use muster::store::layout::Key;
+use muster::ui::lists;
 
 use super::Folder;
 use super::context;
@@ -55,6 +58,29 @@ async fn a_machine_that_does_not_answer_is_named_with_the_failure_of_its_visit()
         "machine 00000000000000000000000000000001 answers at its address"
     );
     assert!(!looked.snapshot.is_current(machine, context.clock.now()));
+}
+
+#[tokio::test]
+async fn a_machine_that_was_observed_a_moment_ago_and_does_not_answer_is_not_observed_now() {
+    for hangs in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        found(&store, &["web.service"]).await;
+        let folder = Arc::new(Folder::new());
+        swept(&context(&store, &folder)).await;
+        let gone = Arc::new(Folder::of("00000000000000000000000000000001"));
+        gone.hang(if hangs { |_| true } else { |_| false });
+        let context = context(&store, &gone);
+        let Look { snapshot, missed, .. } = soon(look::look(&context)).await.unwrap();
+        let (machine, now): (MachineId, _) = (MACHINE.parse().unwrap(), context.clock.now());
+        assert_eq!(missed.len(), 1, "{hangs}");
+        assert!(now.since(snapshot.observed_at(machine).unwrap()) <= RECENT, "{hangs}");
+        assert!(!snapshot.is_current(machine, now), "{hangs}");
+        let rows = lists::json(&lists::units(&snapshot, now));
+        assert!(
+            rows.contains("\"active\":null") && rows.contains("\"last\":{\"active\":\"active\""),
+            "{hangs}: {rows}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::Event;
 use super::FailoverOverride;
 use super::ForeignUnits;
 use super::Grant;
+use super::Health;
 use super::HealthRecord;
 use super::Machine;
 use super::MachineId;
@@ -123,9 +124,13 @@ impl Snapshot {
         self.observed.as_ref()?.of(machine)
     }
 
-    /// Reports whether the states of a machine's units are those that it has now.
+    /// Reports whether the states of a machine's units are those that it has now: it was observed just now, and has answered
+    /// the last visit.
     pub fn is_current(&self, machine: MachineId, now: Timestamp) -> bool {
-        self.observed_at(machine).is_some_and(|at| now.since(at) <= RECENT)
+        let answers = |record: &HealthRecord| matches!(record.health, Health::Alive | Health::PathFault);
+        let is_behind = self.observed.as_ref().is_some_and(|times| times.behind.contains_key(&machine));
+        let is_answered = self.health.get(&machine).is_some_and(answers) && !is_behind;
+        is_answered && self.observed_at(machine).is_some_and(|at| now.since(at) <= RECENT)
     }
 
     /// Takes the records that other processes than the leader write from a newer snapshot.

@@ -134,11 +134,13 @@ fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     assert_eq!(row(&snapshot), "active (running) on core-01, not observed since");
     let (since, last_seen, reason) = (at(NOW), None, HealthEvidence::Answers.into());
     let health = HealthRecord { health: Health::Down, since, last_seen, reason, outages: Vec::new() };
-    snapshot.health.insert(core().id, health);
+    snapshot.health.insert(core().id, health.clone());
     snapshot.observed =
         Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into(), continuous: false });
     assert_eq!(row(&snapshot), "active (running) on core-01, as of 9 s ago");
-    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new(), continuous: false });
+    snapshot.observed = Some(ObservationTimes { at: at(NOW - 1), behind: BTreeMap::new(), continuous: false });
+    assert_eq!(row(&snapshot), "active (running) on core-01, as of 1 s ago", "it does not answer any more");
+    snapshot.health.insert(core().id, HealthRecord { health: Health::Alive, ..health });
     assert_eq!(row(&snapshot), "active (running) on core-01");
 }
 
@@ -155,7 +157,7 @@ fn a_global_unit_on_a_machine_is_called_global() {
     let shown = machine(&snapshot, &core(), &[], at(NOW), true, false);
     let places: Vec<[&str; 2]> = shown.lines().filter(|line| line.contains(".service")).map(ends).collect();
     assert_eq!(places, [["agent.service", "global"], ["web.service", "yes"], ["old.service", "no"]]);
-    let units = machine_json(&snapshot, &core(), &[])["units"].clone();
+    let units = machine_json(&snapshot, &core(), &[], at(NOW))["units"].clone();
     assert_eq!((&units[0]["global"], &units[1]["global"]), (&true.into(), &false.into()));
 }
 

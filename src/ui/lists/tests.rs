@@ -180,7 +180,7 @@ fn list_units_shows_what_present_machines_reported() {
     assert_eq!(
         shown(&fleets(units(&cluster(), now())), UnitRow::FLEET, false, false),
         "UNIT→→MACHINE→→→→ACTIVE→SUB\n\
-         bye.service→85c0c595.../172.17.8.102→active→running\n\
+         bye.service→85c0c595.../172.17.8.102→-→-\n\
          hello.service→113f16a7.../172.17.8.103→active→running\n"
     );
     let hello = &units(&cluster(), now())[2..];
@@ -271,14 +271,14 @@ fn the_state_of_a_unit_on_a_machine_that_was_not_observed_is_unknown_and_has_its
     assert_eq!(
         shown(&units(&cluster(), now()), UnitRow::USUAL, false, false),
         "UNIT→→NAME→MACHINE→→→→HEALTH→ACTIVE→SUB→OBSERVED\n\
-         bye.service→core-85→85c0c595.../172.17.8.102→suspect→active→running→now\n\
+         bye.service→core-85→85c0c595.../172.17.8.102→suspect→-→-→active (running) 1 s ago\n\
          dead.service→core-00→00000001.../172.17.8.101→down→-→-→active (running) 3 min ago\n\
          hello.service→core-11→113f16a7.../172.17.8.103→alive→active→running→now\n"
     );
     let machines = machines(&cluster(), true, now());
     assert_eq!(
         shown(&machines, "name,health,observed", false, true),
-        "core-00→down→3 min ago\ncore-11→alive→now\ncore-85→suspect→now\n"
+        "core-00→down→3 min ago\ncore-11→alive→now\ncore-85→suspect→1 s ago\n"
     );
     // Nothing is known of the present when the records are old.
     let old = shown(&units(&cluster(), at(1600)), "unit,active,observed", false, true);
