@@ -6,6 +6,8 @@ use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
+use crate::control::look;
+use crate::core::explain;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::DesiredState;
@@ -73,7 +75,7 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
     if units.is_empty() {
         return Ok(ExitStatus::Done);
     }
-    let snapshot = context.snapshot().await?;
+    let snapshot = look::read(&context.cluster().await?).await?;
     let requirements = RequirementsIndex::of(&snapshot);
     let mut status = ExitStatus::Done;
     for (number, unit) in units.into_iter().enumerate() {
@@ -85,7 +87,9 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
         if number > 0 {
             ui::result("\n");
         }
-        let unsure = ui::may_still_run(&snapshot, &unit, Clock::start().now());
+        let now = Clock::start().now();
+        let mut unsure = ui::may_still_run(&snapshot, &unit, now);
+        unsure.extend(explain::ended_lease(&snapshot, &unit, now).map(|reason| format!("Unit {unit}: {reason}")));
         ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
         let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
         status = run_on(context, &snapshot, &unit, &machines, &script).await?;

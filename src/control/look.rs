@@ -6,9 +6,13 @@ use std::time::Duration;
 use super::timing::timing;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
+use crate::core::model::FailedAttempt;
 use crate::core::model::Failure;
 use crate::core::model::Health;
+use crate::core::model::HealthEvidence;
+use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
+use crate::core::model::Phase;
 use crate::core::model::RECENT;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -22,6 +26,7 @@ use crate::store::StoreError;
 use crate::store::layout;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
+use crate::store::leader_election::LeaderRecord;
 
 /// How long the machines have to answer.
 const LIMIT: Duration = Duration::from_millis(2500);
@@ -52,8 +57,7 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     let holder = leader_election::current_leader(&context.store, &context.keys).await?;
     let has_controller = holder.as_ref().is_some_and(|holder| holder.kind == LeaderKind::Controller);
-    let published = snapshot.observed.as_ref().filter(|times| times.continuous && holder.is_none());
-    let controlled_until = published.map(|times| times.at);
+    let controlled_until = controlled_until(&snapshot, holder.as_ref());
     let is_observed = has_controller && is_recent(&snapshot, context.clock.now());
     if snapshot.machines.is_empty() || is_observed {
         let missed = overdue(&snapshot).into_iter().filter(|_| is_observed).map(|machine| (machine, None)).collect();
@@ -65,7 +69,9 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let missed = reconciler.views().filter(|(_, view)| !view.answers());
     let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
     let mut snapshot = reconciler.snapshot().clone();
+    end_leases(&mut snapshot, controlled_until);
     note_misplaced(&mut snapshot, &reconciler);
+    note_unanswered(&mut snapshot, &reconciler, context.clock.now());
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
     let restoration_witness = match reconciler.restoration_witness() {
         Some(witness) => has_no_record(context, witness).await?.then_some(witness.machine),
@@ -88,6 +94,45 @@ fn note_misplaced(snapshot: &mut Snapshot, reconciler: &Reconciler) {
             if snapshot.units.contains_key(unit) {
                 snapshot.apply(Write::State(unit.clone(), machine, state.clone()));
             }
+        }
+    }
+}
+
+/// Reads the records of a cluster, with the ends of the leases that no process renews.
+pub async fn read(context: &ClusterContext) -> Result<Snapshot, StoreError> {
+    let mut snapshot = layout::read(&*context.store, &context.keys).await?;
+    let holder = leader_election::current_leader(&context.store, &context.keys).await?;
+    let until = controlled_until(&snapshot, holder.as_ref());
+    end_leases(&mut snapshot, until);
+    Ok(snapshot)
+}
+
+/// Returns when a controller last published its observations, if no process leads now.
+fn controlled_until(snapshot: &Snapshot, holder: Option<&LeaderRecord>) -> Option<Timestamp> {
+    let published = snapshot.observed.as_ref().filter(|times| times.continuous && holder.is_none());
+    published.map(|times| times.at)
+}
+
+/// Sets when the leases end that a controller renewed which does not lead any more. Its record does not have that time.
+fn end_leases(snapshot: &mut Snapshot, controlled_until: Option<Timestamp>) {
+    let Some(renewed) = controlled_until else { return };
+    for grant in snapshot.leases.values_mut().filter(|grant| grant.is_open()) {
+        grant.until = Some(renewed + grant.length);
+    }
+}
+
+/// Records that the machines are not alive whose visits have not ended in time, so that they have no failure yet.
+fn note_unanswered(snapshot: &mut Snapshot, reconciler: &Reconciler, now: Timestamp) {
+    let open = reconciler.views().filter(|(_, view)| !view.answers() && view.evidence.latest_failure().is_none());
+    for (machine, _) in open {
+        let before = snapshot.health.get(&machine);
+        if before.is_some_and(|record| record.health == Health::Alive) {
+            let detail = format!("no answer within {} s", LIMIT.as_secs_f32());
+            let attempt = FailedAttempt { phase: Phase::Connect, detail, hint: None };
+            let (health, reason) = (Health::Suspect, HealthEvidence::VisitFailed(attempt).into());
+            let last_seen = snapshot.observed_at(machine);
+            let record = HealthRecord { health, since: now, last_seen, reason, outages: Vec::new() };
+            snapshot.health.insert(machine, record);
         }
     }
 }

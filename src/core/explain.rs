@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
+use crate::core::model::FAILED_LOADS;
 use crate::core::model::FilterReason;
 use crate::core::model::FilterSummary;
 use crate::core::model::Grant;
@@ -62,7 +63,12 @@ impl Explanation {
     /// Returns why the unit fits on no other machine than its own; `None` if it fits on one, or may fit on one that is only
     /// suspect and may answer in a moment. A global unit has no other machine.
     pub fn fits_nowhere_else(&self) -> Option<PlacementError> {
-        let excludes = |reason: &&FilterReason| **reason != FilterReason::Health(Health::Suspect);
+        let excludes = |reason: &&FilterReason| {
+            !matches!(
+                reason,
+                FilterReason::Health(Health::Suspect) | FilterReason::LoadFailed(_) | FilterReason::LoadsFailed(_)
+            )
+        };
         let reasons = self.filter_reasons.iter().map(|(_, reasons)| reasons.iter().find(excludes).cloned());
         let reasons: Option<FilterSummary> = reasons.collect();
         reasons.filter(|_| !self.global).map(PlacementError::Unschedulable)
@@ -153,6 +159,13 @@ pub enum NotRunning {
     },
     /// It is strict, and its machine has no lease.
     NoLease(String),
+    /// It is strict, and the lease of its machine has ended, at which strict units stop.
+    LeaseEnded {
+        /// The machine's name.
+        name: String,
+        /// When the lease ended at the latest.
+        at: Timestamp,
+    },
     /// A machine that does not answer may still run a strict copy of it. It starts after the copy has certainly stopped.
     MayStillRun {
         /// Set if the unit itself is strict. Otherwise only the copy was strict when it started.
@@ -181,6 +194,8 @@ pub enum NotRunning {
         name: String,
         /// What the host said.
         said: String,
+        /// Set if an earlier file of it goes on there.
+        runs_earlier: bool,
     },
     /// Its machine has an older file of it.
     OutdatedFile(Hash),
@@ -216,6 +231,11 @@ impl fmt::Display for NotRunning {
             Self::NoLease(name) => {
                 write!(f, "it is strict, and {name} has no lease: a controller must run, or sweeps with --sweep-every")
             }
+            Self::LeaseEnded { name, .. } => write!(
+                f,
+                "it is strict, and stopped because its lease on {name} has ended: a controller must run, or sweeps with \
+                 --sweep-every"
+            ),
             Self::MayStillRun { is_strict: true, name, .. } => write!(f, "it is strict, and may still run on {name}"),
             Self::MayStillRun { name, .. } => write!(f, "a strict copy of it may still run on {name}"),
             Self::StopsElsewhere(name) => write!(f, "it waits for {name}, where it still runs and is being stopped"),
@@ -227,7 +247,10 @@ impl fmt::Display for NotRunning {
                 f,
                 "it is not on {name}: the next reconcile loads it there, unless {name} refuses it, which the events show"
             ),
-            Self::LoadFailed { name, said } => write!(f, "it could not be loaded on {name}: {said}"),
+            Self::LoadFailed { name, said, runs_earlier: true } => {
+                write!(f, "it runs on {name} with an earlier file, because the present one could not be loaded: {said}")
+            }
+            Self::LoadFailed { name, said, .. } => write!(f, "it could not be loaded on {name}: {said}"),
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }
@@ -256,7 +279,7 @@ impl NotRunning {
             Self::NotPlacedYet => TroubleKind::NotPlaced,
             Self::MachineLeft(_) => TroubleKind::MachineLeft,
             Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
-            Self::NoLease(_) | Self::MayStillRun { .. } => TroubleKind::Lease,
+            Self::NoLease(_) | Self::LeaseEnded { .. } | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) | Self::RunsElsewhere { .. } => TroubleKind::StillElsewhere,
             Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) => TroubleKind::NotOnMachine,
             Self::LoadFailed { .. } => TroubleKind::LoadFailed,
@@ -264,6 +287,11 @@ impl NotRunning {
             Self::NotActive { state, .. } => TroubleKind::of_state(state),
             Self::JobFailed { .. } => TroubleKind::JobFailed,
         }
+    }
+
+    /// Reports whether it waits until a controller runs, or sweeps that keep leases.
+    pub const fn needs_lease(&self) -> bool {
+        matches!(self, Self::NoLease(_) | Self::LeaseEnded { .. })
     }
 
     /// Reports whether the leader is working on it, so that no action of the operator is needed.
@@ -318,18 +346,38 @@ pub fn explain(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> Option<E
     let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), &requirements);
     let global = requirements.is_global(name);
     let placement = snapshot.placements.get(name).cloned();
-    let filter_reasons = if global { Vec::new() } else { scheduler.filter_reasons(name) };
+    let filter_reasons =
+        if global { Vec::new() } else { filter_reasons(&mut scheduler, name, unit.hash, placement.as_ref()) };
     let needs_placement = unit.desired != DesiredState::Inactive && placement.is_none() && !global;
     let placement_error = needs_placement.then(|| scheduler.schedule(name).err()).flatten();
     let states = snapshot.states.get(name).into_iter().flatten().map(|(id, state)| (*id, state.clone())).collect();
     let not_running = if global {
-        global_not_running(snapshot, &scheduler, name).into_iter().map(|(_, reason)| reason).collect()
+        global_not_running(snapshot, &scheduler, name, now).into_iter().map(|(_, reason)| reason).collect()
     } else {
-        not_running(snapshot, name, || placement_error.clone()).into_iter().collect()
+        not_running(snapshot, name, now, || placement_error.clone()).into_iter().collect()
     };
     let class = snapshot.file(name).and_then(|file| Class::of(file).ok());
     let (desired, hash) = (unit.desired, unit.hash);
     Some(Explanation { desired, hash, class, global, placement, states, placement_error, filter_reasons, not_running })
+}
+
+/// Returns the filter reasons of each machine that a unit is not on, with the failed loads of its file there.
+fn filter_reasons(
+    scheduler: &mut Scheduler<'_>,
+    name: &UnitName,
+    hash: Hash,
+    placement: Option<&Placement>,
+) -> Vec<(MachineId, Vec<FilterReason>)> {
+    let loads = placement.into_iter().flat_map(|placement| &placement.failed_loads);
+    let loads: Vec<_> = loads.filter(|it| it.hash == hash).collect();
+    for load in &loads {
+        scheduler.exclude(name, load.machine, FilterReason::LoadFailed(load.said.clone()));
+    }
+    let mut reasons = scheduler.filter_reasons(name);
+    for (_, reasons) in reasons.iter_mut().filter(|(_, reasons)| reasons.is_empty() && loads.len() >= FAILED_LOADS) {
+        reasons.push(FilterReason::LoadsFailed(loads.len()));
+    }
+    reasons
 }
 
 /// Returns the launched units that do not run, each with its machine and the reason. A global unit is named once for each
@@ -341,9 +389,9 @@ pub fn units_not_running(snapshot: &Snapshot, now: Timestamp) -> Vec<(&UnitName,
     let mut units = Vec::new();
     for (name, _) in launched {
         if requirements.is_global(name) {
-            let reasons = global_not_running(snapshot, &scheduler, name).into_iter();
+            let reasons = global_not_running(snapshot, &scheduler, name, now).into_iter();
             units.extend(reasons.map(|(machine, reason)| (name, Some(machine), reason)));
-        } else if let Some(reason) = not_running(snapshot, name, || scheduler.schedule(name).err()) {
+        } else if let Some(reason) = not_running(snapshot, name, now, || scheduler.schedule(name).err()) {
             units.push((name, snapshot.placements.get(name).map(|placement| placement.machine), reason));
         }
     }
@@ -389,13 +437,18 @@ pub fn homes_of_globals(
 
 /// Returns why a global unit does not run on the machines that it fits, with the machines. A machine that cannot be managed
 /// is left out: its health says enough.
-fn global_not_running(snapshot: &Snapshot, scheduler: &Scheduler<'_>, name: &UnitName) -> Vec<(MachineId, NotRunning)> {
+fn global_not_running(
+    snapshot: &Snapshot,
+    scheduler: &Scheduler<'_>,
+    name: &UnitName,
+    now: Timestamp,
+) -> Vec<(MachineId, NotRunning)> {
     if snapshot.units.get(name).is_none_or(|unit| unit.desired != DesiredState::Launched) {
         return Vec::new();
     }
     let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
     let reason = |machine: &Machine| {
-        let reason = match not_running_on(snapshot, name, machine)? {
+        let reason = match not_running_on(snapshot, name, machine, now)? {
             NotRunning::NotOnMachineYet(name) => NotRunning::GlobalNotThere(name),
             reason => reason,
         };
@@ -440,6 +493,7 @@ fn health(snapshot: &Snapshot, machine: MachineId) -> Health {
 fn not_running(
     snapshot: &Snapshot,
     name: &UnitName,
+    now: Timestamp,
     placement_error: impl FnOnce() -> Option<PlacementError>,
 ) -> Option<NotRunning> {
     let unit = snapshot.units.get(name)?;
@@ -455,11 +509,11 @@ fn not_running(
     let Some(machine) = snapshot.machines.get(&placement.machine) else {
         return Some(NotRunning::MachineLeft(placement.machine));
     };
-    not_running_on(snapshot, name, machine)
+    not_running_on(snapshot, name, machine, now)
 }
 
 /// Returns why a launched unit does not run on a machine that it belongs on, if it does not.
-fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Option<NotRunning> {
+fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine, now: Timestamp) -> Option<NotRunning> {
     let unit = snapshot.units.get(name)?;
     if let Some(wait) = lease_wait(snapshot, name, machine.id) {
         return Some(wait);
@@ -470,13 +524,16 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     }
     let state = snapshot.states.get(name).and_then(|states| states.get(&machine.id));
     if let Some(said) = failed_load(snapshot, name, machine.id, state) {
-        return Some(NotRunning::LoadFailed { name: machine.name.clone(), said });
+        let runs_earlier = state.is_some_and(UnitState::runs);
+        return Some(NotRunning::LoadFailed { name: machine.name.clone(), said, runs_earlier });
     }
     let Some(state) = state else { return Some(not_there(snapshot, name, machine)) };
-    if is_strict(snapshot, name) && !state.launched && !snapshot.leases.contains_key(&machine.id) {
-        return Some(NotRunning::NoLease(machine.name.clone()));
-    }
     let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
+    if is_strict(snapshot, name)
+        && let Some(reason) = without_lease(snapshot, machine, state, oneshot, now)
+    {
+        return Some(reason);
+    }
     if state.hash != unit.hash {
         return Some(NotRunning::OutdatedFile(state.hash));
     }
@@ -490,6 +547,36 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> Op
     }
     let (job, state) = failed_job(snapshot, name, machine.id)?;
     Some(NotRunning::JobFailed { name: machine.name.clone(), job, state: state.clone() })
+}
+
+/// Returns why a strict unit on a machine that answers waits for a lease there, if it does.
+fn without_lease(
+    snapshot: &Snapshot,
+    machine: &Machine,
+    state: &UnitState,
+    oneshot: bool,
+    now: Timestamp,
+) -> Option<NotRunning> {
+    let has_stopped = !state.runs() && state.active != ActiveState::Failed && !state.is_well(oneshot);
+    match snapshot.leases.get(&machine.id) {
+        None if has_stopped || !state.launched => Some(NotRunning::NoLease(machine.name.clone())),
+        Some(_) if has_stopped && state.launched => lease_end(snapshot, machine, now),
+        _ => None,
+    }
+}
+
+/// Returns the reason of a strict unit whose machine answers and has no lease any more.
+fn lease_end(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Option<NotRunning> {
+    let at = snapshot.leases.get(&machine.id)?.until.filter(|until| *until <= now)?;
+    Some(NotRunning::LeaseEnded { name: machine.name.clone(), at })
+}
+
+/// Returns why a launched strict unit does not run any more, whatever its last report says: the lease of its machine has
+/// ended.
+pub fn ended_lease(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> Option<NotRunning> {
+    let machine = snapshot.machines.get(&snapshot.placements.get(name)?.machine)?;
+    let is_launched = snapshot.units.get(name)?.desired == DesiredState::Launched;
+    lease_end(snapshot, machine, now).filter(|_| is_launched && is_strict(snapshot, name))
 }
 
 /// Returns the reason of a unit that its machine does not report.

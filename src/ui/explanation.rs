@@ -33,6 +33,7 @@ use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 use crate::core::schedule::RequirementsIndex;
+use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
 /// How old evidence may be without a word about its age.
@@ -58,7 +59,11 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{state} on {}{seen}", snapshot.name_of(*machine))));
     }
-    rows.extend(why.not_running.iter().map(|reason| (label(reason), not_running(reason, now))));
+    let unknown = unknown(snapshot, why);
+    let is_told = |reason: &&NotRunning| matches!(reason, NotRunning::MachineUnavailable { .. }) && !unknown.is_empty();
+    let reasons = why.not_running.iter().filter(|reason| !is_told(reason));
+    rows.extend(reasons.map(|reason| (label(reason), not_running(reason, now))));
+    rows.extend(unknown.into_iter().map(|text| ("Unknown", text)));
     rows.extend(explain::slow_leases(snapshot, name).map(|(id, grant)| ("Slow host", slow_host(snapshot, id, grant))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
@@ -100,6 +105,22 @@ fn drain(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> Option<Strin
     Some(format!("{} is drained: the unit {end}", machine.name))
 }
 
+/// Says of which machines that do not answer the present state of a unit is not known. The bound of a lease tells when a
+/// strict unit has stopped there.
+fn unknown(snapshot: &Snapshot, why: &Explanation) -> Vec<String> {
+    let is_bounded = |machine| {
+        let grant = snapshot.leases.get(&machine);
+        why.class == Some(Class::Strict) && grant.is_some_and(|grant| grant.stopped_for_sure_at.is_some())
+    };
+    let silent = why.states.iter().filter_map(|(machine, _)| {
+        let record = snapshot.health.get(machine).filter(|_| !is_bounded(*machine))?;
+        let answers = matches!(record.health, Health::Alive | Health::PathFault);
+        let what = format!("{} is {}: {}", snapshot.name_of(*machine), record.health, record.reason);
+        (!answers).then(|| format!("{what}; the present state there is not known"))
+    });
+    silent.collect()
+}
+
 /// Returns the age of the last report of a machine that was not observed just now: its units may have changed since.
 fn last_seen(snapshot: &Snapshot, machine: MachineId, now: Timestamp) -> String {
     match snapshot.observed_at(machine) {
@@ -137,7 +158,9 @@ fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl 
 /// Returns the title of a reason: some units with trouble run.
 fn label(reason: &NotRunning) -> &'static str {
     match reason {
-        NotRunning::JobFailed { .. } | NotRunning::RunsElsewhere { .. } => "Trouble",
+        NotRunning::JobFailed { .. }
+        | NotRunning::RunsElsewhere { .. }
+        | NotRunning::LoadFailed { runs_earlier: true, .. } => "Trouble",
         NotRunning::NotActive { state, .. } if state.runs() => "Trouble",
         _ => "Not running",
     }
@@ -352,9 +375,9 @@ fn lease(grant: &Grant, now: Timestamp, has_controller: bool) -> String {
         (Some(gone), _) if gone <= now => format!("{grant_text}; its strict units had stopped by {}", clock(gone)),
         (Some(gone), _) => format!("{grant_text}; its strict units may run until {}", clock(gone)),
         (None, Some(until)) if until <= now => {
-            format!("{grant_text}; no sweep has renewed it, and it ended at {}", clock(until))
+            format!("{grant_text}; it was not renewed, and ended at {}", clock(until))
         }
-        (None, Some(until)) => format!("{grant_text}, until {} unless a sweep renews it", clock(until)),
+        (None, Some(until)) => format!("{grant_text}, until {} unless it is renewed", clock(until)),
         (None, None) if has_controller => format!("{grant_text}, renewed as long as the machine answers"),
         (None, None) => format!("{grant_text}; no controller leads, so no process renews it"),
     }

@@ -1,10 +1,13 @@
 //! Looks: a command that shows the cluster observes the machines first.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster::control::look;
 use muster::control::look::Look;
+use muster::core::model::Grant;
 use muster::core::model::Health;
 use muster::core::model::MachineId;
 use muster::core::model::Placement;
@@ -75,6 +78,7 @@ async fn a_machine_that_was_observed_a_moment_ago_and_does_not_answer_is_not_obs
         assert_eq!(missed.len(), 1, "{hangs}");
         assert!(now.since(snapshot.observed_at(machine).unwrap()) <= RECENT, "{hangs}");
         assert!(!snapshot.is_current(machine, now), "{hangs}");
+        assert_eq!(snapshot.health[&machine].health, Health::Suspect, "{hangs}");
         let rows = lists::json(&lists::units(&snapshot, now));
         assert!(
             rows.contains("\"active\":null") && rows.contains("\"last\":{\"active\":\"active\""),
@@ -139,7 +143,16 @@ async fn a_look_relies_on_a_controller_that_has_just_observed_the_machines() {
     stop.cancel();
     soon(leading).await.unwrap();
     assert!(looked.has_controller && looked.controlled_until.is_none());
+    let machine: MachineId = MACHINE.parse().unwrap();
+    let (length, stop) = (Duration::from_secs(20), Duration::from_secs(10));
+    let (slack, units, unknown, until) = (Duration::ZERO, BTreeSet::new(), false, None);
+    let grant = Grant { epoch: 1, length, stop, slack, units, unknown, until, stopped_for_sure_at: None };
+    store.commit(Vec::new(), vec![keys().put(&Key::Lease(machine), &grant)]).await.unwrap();
+    let snapshot = soon(look::read(&context(&store, &folder))).await.unwrap();
+    let renewed = snapshot.observed.as_ref().unwrap().at;
+    assert_eq!(snapshot.leases[&machine].until, Some(renewed + length), "no process renews the lease");
     let looked = soon(look::look(&context(&store, &folder))).await.unwrap();
+    assert_eq!(looked.snapshot.leases[&machine].until, Some(renewed + length));
     assert_eq!(folder.visits(), 1, "no controller leads");
     assert!(!looked.has_controller && looked.controlled_until.is_some());
     swept(&context(&store, &folder)).await;

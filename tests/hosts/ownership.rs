@@ -33,10 +33,7 @@ fn a_second_store_cannot_take_the_hosts_of_the_first() {
     assert!(join.err.contains("core-02 was taken from the cluster default in sqlite:"), "{join:#?}");
     let sweep = muster(&lab, &["sweep"]);
     let sick = "core-02 is sick: run: it belongs to another cluster: default in sqlite:";
-    assert!(
-        sweep.out.contains(sick) && sweep.out.contains("there is unknown"),
-        "{sweep:#?}"
-    );
+    assert!(sweep.out.contains(sick) && sweep.out.contains("there is unknown"), "{sweep:#?}");
     let hint = "`muster leave --force` forgets the machine, `muster failover --force` moves its units";
     let list = muster(&lab, &["list-units"]);
     assert!(sweep.out.contains(hint) && list.err.contains(hint), "{sweep:#?} {list:#?}");

@@ -129,7 +129,8 @@ fn a_unit_that_could_not_be_loaded_on_its_machine_has_the_reason_of_the_host_unt
     state(&mut snapshot, "active");
     assert_eq!(reason(&snapshot), None);
     snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().hash = Hash::of(b"an older file");
-    assert_eq!(reason(&snapshot).unwrap(), "it could not be loaded on m1: its /run is full");
+    let earlier = "it runs on m1 with an earlier file, because the present one could not be loaded: its /run is full";
+    assert_eq!(reason(&snapshot).unwrap(), earlier);
 }
 
 #[test]
@@ -318,4 +319,52 @@ fn a_machine_that_takes_no_new_units_for_a_time_is_in_the_way_until_then() {
     assert_eq!(filter_reasons(&snapshot, later), [(id(1), Vec::new()), (id(2), vec![FilterReason::Full])]);
     let later = NOW + Duration::from_mins(5);
     assert_eq!(filter_reasons(&snapshot, later), [(id(1), Vec::new()), (id(2), Vec::new())]);
+}
+
+#[test]
+fn a_load_that_failed_on_a_machine_is_in_the_way_there_and_three_are_in_the_way_everywhere() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    let hash = snapshot.units[&web()].hash;
+    let load = |number| FailedLoad { machine: id(number), hash, said: "refused".to_owned(), at: Timestamp::ZERO };
+    snapshot.machines.extend(
+        [3, 4].map(|number| (id(number), Machine { id: id(number), name: format!("m{number}"), ..Machine::default() })),
+    );
+    let ways = |snapshot: &Snapshot| {
+        let why = explain(snapshot, &web(), NOW).unwrap();
+        assert_eq!(why.fits_nowhere_else(), None, "a drain tries them all");
+        let text = |(_, reasons): &(_, Vec<FilterReason>)| {
+            reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        why.filter_reasons.iter().map(text).collect::<Vec<_>>()
+    };
+    let failed = "the load failed there: refused";
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads = vec![load(2), load(1)];
+    assert_eq!(ways(&snapshot), [failed, "", ""]);
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads = vec![load(2), load(3), load(1)];
+    let not_tried = "not tried: the load failed on 3 machines, so the file is at fault";
+    assert_eq!(ways(&snapshot), [failed, failed, not_tried]);
+}
+
+#[test]
+fn a_strict_unit_that_stopped_with_its_lease_needs_a_controller() {
+    let mut snapshot = cluster("[X-Muster]\nClass=strict");
+    place(&mut snapshot);
+    state(&mut snapshot, "inactive");
+    let none = "it is strict, and m1 has no lease: a controller must run, or sweeps with --sweep-every";
+    assert_eq!(reason(&snapshot).unwrap(), none);
+    grant(&mut snapshot, 1, None);
+    assert_eq!(
+        reason(&snapshot).unwrap(),
+        "it was started on m1 and is inactive (dead)",
+        "its leader renews the lease"
+    );
+    let ended = "it is strict, and stopped because its lease on m1 has ended: a controller must run, or sweeps with --sweep-every";
+    snapshot.leases.get_mut(&id(1)).unwrap().until = Some(NOW + Duration::from_secs(1));
+    assert_eq!((reason(&snapshot).as_deref() == Some(ended), ended_lease(&snapshot, &web(), NOW)), (false, None));
+    snapshot.leases.get_mut(&id(1)).unwrap().until = Some(NOW);
+    assert_eq!(reason(&snapshot).unwrap(), ended);
+    assert_eq!(ended_lease(&snapshot, &web(), NOW).unwrap().to_string(), ended);
+    state(&mut snapshot, "failed");
+    assert_eq!(reason(&snapshot).unwrap(), "it failed on m1");
 }

@@ -100,6 +100,8 @@ pub enum FilterReason {
     Full,
     /// The file of the unit could not be loaded there: what the host said.
     LoadFailed(String),
+    /// The file of the unit could not be loaded on so many other machines that no further machine is tried.
+    LoadsFailed(usize),
     /// A peer (`MachineOf=`) is not there.
     PeerMissing(UnitName),
     /// A conflicting unit is there.
@@ -261,6 +263,9 @@ impl fmt::Display for FilterReason {
             Self::Flapping(outages) => write!(f, "held down: it went down {outages} times within an hour"),
             Self::Full => f.write_str("its /run is full"),
             Self::LoadFailed(said) => write!(f, "the load failed there: {said}"),
+            Self::LoadsFailed(machines) => {
+                write!(f, "not tried: the load failed on {}, so the file is at fault", count_of(*machines, "machine"))
+            }
             Self::NotPinned(pin) => write!(f, "not machine-id {pin}"),
             Self::Metadata { key, wanted } => {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();

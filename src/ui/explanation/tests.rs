@@ -83,7 +83,7 @@ fn a_machine_is_shown_with_the_leader_that_granted_its_lease_and_the_end_of_the_
     let time = |seconds| clock(at(seconds), at(NOW));
     assert_eq!(row(None), None);
     assert_eq!(row(Some(grant(None, None))), says(", renewed as long as the machine answers".to_owned()));
-    let swept = format!(", until {} unless a sweep renews it", time(NOW + 180));
+    let swept = format!(", until {} unless it is renewed", time(NOW + 180));
     assert_eq!(row(Some(grant(Some(NOW + 180), None))), says(swept));
     let silent = format!("; its strict units may run until {}", time(NOW + 1));
     assert_eq!(row(Some(grant(Some(NOW + 180), Some(NOW + 1)))), says(silent));
@@ -138,6 +138,13 @@ fn the_unit_state_of_a_machine_that_was_not_observed_is_shown_with_its_age() {
     snapshot.observed =
         Some(ObservationTimes { at: at(NOW), behind: [(core().id, Some(at(NOW - 9)))].into(), continuous: false });
     assert_eq!(row(&snapshot), "active (running) on core-01, as of 9 s ago");
+    let shown = |snapshot: &Snapshot| {
+        let why = explain::explain(snapshot, &web(), at(NOW)).unwrap();
+        unit(snapshot, &web(), &why, &[], at(NOW))
+    };
+    let unknown = "core-01 is down: answers; the present state there is not known\n";
+    let text = shown(&snapshot);
+    assert!(text.contains("Unknown:") && text.contains(unknown) && !text.contains("Not running"), "{text}");
     snapshot.observed = Some(ObservationTimes { at: at(NOW - 1), behind: BTreeMap::new(), continuous: false });
     assert_eq!(row(&snapshot), "active (running) on core-01, as of 1 s ago", "it does not answer any more");
     snapshot.health.insert(core().id, HealthRecord { health: Health::Alive, ..health });
@@ -299,6 +306,6 @@ fn old_evidence_has_its_age_and_a_lease_that_no_process_renews_says_so() {
     assert_eq!(row(&snapshot, true, "Lease:"), format!("{lease}, renewed as long as the machine answers"));
     assert_eq!(row(&snapshot, false, "Lease:"), format!("{lease}; no controller leads, so no process renews it"));
     snapshot.leases.insert(core().id, grant(Some(NOW - 9), None));
-    let ended = format!("{lease}; no sweep has renewed it, and it ended at {}", clock(at(NOW - 9), at(NOW)));
+    let ended = format!("{lease}; it was not renewed, and ended at {}", clock(at(NOW - 9), at(NOW)));
     assert_eq!(row(&snapshot, false, "Lease:"), ended);
 }
