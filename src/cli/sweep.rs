@@ -174,12 +174,12 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
 
 /// Returns which commands show more about the first unit with a problem, or else about the first machine.
 fn hint(found: &[Problem]) -> Option<String> {
-    let unit = found.iter().filter(|problem| !problem.unreachable).find_map(|problem| problem.unit.as_ref());
+    let of_unit = found.iter().filter(|problem| !problem.unreachable).find_map(Problem::commands);
     let of_machine = || {
         let machine = found.iter().find_map(Problem::machine_name)?;
         Some(format!("`muster machine show {machine}` shows more."))
     };
-    unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more.")).or_else(of_machine)
+    of_unit.or_else(of_machine)
 }
 
 /// Returns the lines that `--remind` lets through, and remembers them.

@@ -155,12 +155,11 @@ fn hint_about_destroyed(problems: &[Problem]) -> Option<Vec<CommandError>> {
 /// Returns the errors that problems are, the last with advice.
 pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
     let mut errors: Vec<CommandError> = problems.iter().map(CommandError::from).collect();
-    let unit = problems.iter().find(|problem| !problem.unreachable).and_then(|problem| problem.unit.as_ref());
     let hint = if problems.iter().all(|problem| problem.unreachable) {
         // Each problem says when that is.
         Some("The desired state is stored: `muster sweep` or a controller carries it out.".to_owned())
     } else {
-        unit.map(|unit| format!("`muster why {unit}` and `muster journal {unit}` show more."))
+        problems.iter().find(|problem| !problem.unreachable).and_then(Problem::commands)
     };
     if let Some(last) = errors.pop() {
         errors.push(last.maybe_hint(hint));

@@ -50,7 +50,7 @@ pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems:
     let asked = asked.filter_map(|(index, problem)| {
         let machine = snapshot.machines.get(problem.machine.as_ref()?)?;
         let restarts = problem.kind == TroubleKind::Restarting;
-        Some((index, ask(context, runner::target(machine), problem.unit.clone()?, restarts)))
+        Some((index, ask(context, runner::target(machine), problem.failed_unit()?.clone(), restarts)))
     });
     let asked: Vec<_> = asked.take(UNITS).map(|(index, answer)| answer.map(move |answer| (index, answer))).collect();
     let answers: Vec<_> = stream::iter(asked).buffer_unordered(UNITS).collect().await;

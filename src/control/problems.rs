@@ -37,6 +37,9 @@ pub struct Problem {
     /// The unit that has the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitName>,
+    /// The unit that has failed, if the problem is that of the timer which starts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<UnitName>,
     /// The problem and its cause.
     pub what: String,
     /// Set if the cause is a host that could not be reached.
@@ -53,7 +56,16 @@ pub struct Problem {
 impl Problem {
     /// Makes a problem that is about no unit and no machine.
     pub(super) const fn general(kind: TroubleKind, what: String) -> Self {
-        Self { kind, machine: None, unit: None, what, unreachable: false, trouble: None, details: Vec::new() }
+        Self {
+            kind,
+            machine: None,
+            unit: None,
+            job: None,
+            what,
+            unreachable: false,
+            trouble: None,
+            details: Vec::new(),
+        }
     }
 
     /// Makes the problem of a machine.
@@ -79,6 +91,17 @@ impl Problem {
     /// Returns the name of the machine that has the problem, if it is the problem of a machine.
     pub fn machine_name(&self) -> Option<&str> {
         self.trouble.as_ref().filter(|_| self.unit.is_none()).map(|(name, _)| name.as_str())
+    }
+
+    /// Returns the unit whose journal says more: the one that has failed.
+    pub fn failed_unit(&self) -> Option<&UnitName> {
+        self.job.as_ref().or(self.unit.as_ref())
+    }
+
+    /// Returns which commands show more about a unit; `None` if the problem is about none.
+    pub fn commands(&self) -> Option<String> {
+        let (unit, failed) = self.unit.as_ref().zip(self.failed_unit())?;
+        Some(format!("`muster why {unit}` and `muster journal {failed}` show more."))
     }
 
     /// Reports whether it is the problem of a machine that is up and cannot be managed.
@@ -174,7 +197,8 @@ pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     let units = explain::units_not_running(snapshot, now).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
-        Problem { unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }
+        let job = if let NotRunning::JobFailed { job, .. } = cause.clone() { Some(job) } else { None };
+        Problem { job, unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }
     });
     machines.chain(units).collect()
 }
@@ -224,17 +248,25 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     let state = snapshot.states.get(unit).and_then(|states| states.get(&machine));
+    let mut failed = None;
     let (kind, trouble) = match state {
         Some(state) if state.is_well(oneshot) => {
             let (job, state) = explain::failed_job(snapshot, unit, machine)?;
-            (TroubleKind::JobFailed, format!("{job}, which it starts, is {state}"))
+            let trouble = format!("{job}, which it starts, is {state}");
+            failed = Some(job);
+            (TroubleKind::JobFailed, trouble)
         }
         Some(state) => (TroubleKind::of_state(state), state.to_string()),
         None => (TroubleKind::NotOnMachine, "not there yet".to_owned()),
     };
     let host = snapshot.full_name_of(machine);
     let problem = Problem::of_unit(kind, unit, Some(machine), format!("{trouble} on {host}"));
-    Some(Problem { unreachable: !reachable, trouble: Some((host, format!("Unit {unit}: {trouble}"))), ..problem })
+    Some(Problem {
+        unreachable: !reachable,
+        job: failed,
+        trouble: Some((host, format!("Unit {unit}: {trouble}"))),
+        ..problem
+    })
 }
 
 /// Returns why a unit is not started or restarted on the machine where it is placed: it or a copy of it is strict.

@@ -199,10 +199,15 @@ pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec
         let file = file.as_ref().map(|file| &file.file).or_else(|| snapshot.file(unit));
         let activated = file.and_then(|file| activated(unit, file)).filter(|_| !ends && *verb != Verb::Submit);
         if let Some(activated) = activated.filter(|activated| !places(activated)) {
-            warnings.push(format!(
-                "WARNING: Unit {unit} starts {activated}, which is on no machine. Unless the hosts have it: write \
-                 `MachineOf={activated}` into [X-Fleet] of {unit}, and `muster load {activated}` first."
-            ));
+            let requirements = file.and_then(|file| Requirements::of(unit, file).ok());
+            let is_tied = requirements.is_some_and(|(requirements, _)| requirements.machine_of.contains(&activated));
+            let load = format!("`muster load {activated}` first.");
+            let remedy = if is_tied {
+                load
+            } else {
+                format!("Unless the hosts have it: write `MachineOf={activated}` into [X-Fleet] of {unit}, and {load}")
+            };
+            warnings.push(format!("WARNING: Unit {unit} starts {activated}, which is on no machine. {remedy}"));
         }
         let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
             let starts = snapshot.file(activator).and_then(|file| self::activated(activator, file));

@@ -252,6 +252,9 @@ fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts
     let missing = "WARNING: Unit job.timer starts job.service, which is on no machine. Unless the hosts have it: write \
                    `MachineOf=job.service` into [X-Fleet] of job.timer, and `muster load job.service` first.";
     assert_eq!(warnings(&snapshot, &[command(Verb::Start, "job.timer")]), [missing]);
+    let tied = "[Timer]\nOnCalendar=daily\n[X-Fleet]\nMachineOf=job.service\n";
+    let load = "WARNING: Unit job.timer starts job.service, which is on no machine. `muster load job.service` first.";
+    assert_eq!(warnings(&snapshot, &[with_file(Verb::Start, "job.timer", tied)]), [load]);
     let both = [command(Verb::Start, "job.timer"), command(Verb::Load, "job.service")];
     assert!(warnings(&snapshot, &both).is_empty());
     let service = cluster("job.service", TEXT, DesiredState::Loaded);
