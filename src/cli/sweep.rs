@@ -169,7 +169,7 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
         ui::result(&ui::clean(&lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
         hint(found).filter(|_| !lines.is_empty()).into_iter().for_each(|hint| ui::hint(&hint));
     }
-    if found.is_empty() { ExitStatus::Done } else { status }
+    if found.iter().all(Problem::is_drain) { ExitStatus::Done } else { status }
 }
 
 /// Returns which commands show more about the first unit with a problem, or else about the first machine.

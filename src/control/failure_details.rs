@@ -44,7 +44,7 @@ const BYTES: usize = 16 << 10;
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
     // What the host says about a unit of this name that could not be loaded is about another unit. A unit that has not left
     // a machine runs there.
-    let is_other = |kind| matches!(kind, TroubleKind::LoadFailed | TroubleKind::StillElsewhere);
+    let is_other = |kind| matches!(kind, TroubleKind::LoadFailed | TroubleKind::StillElsewhere | TroubleKind::Draining);
     let asked = problems.iter().enumerate();
     let asked = asked.filter(|(_, problem)| !problem.unreachable && !is_other(problem.kind));
     let asked = asked.filter_map(|(index, problem)| {

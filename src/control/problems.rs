@@ -12,6 +12,7 @@ use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
@@ -93,6 +94,11 @@ impl Problem {
         self.trouble.as_ref().filter(|_| self.unit.is_none()).map(|(name, _)| name.as_str())
     }
 
+    /// Reports whether it is no trouble: the unit runs, and its machine cannot be drained.
+    pub fn is_drain(&self) -> bool {
+        self.kind == TroubleKind::Draining
+    }
+
     /// Returns the unit whose journal says more: the one that has failed.
     pub fn failed_unit(&self) -> Option<&UnitName> {
         self.job.as_ref().or(self.unit.as_ref())
@@ -133,7 +139,10 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
         reconciler.views().filter_map(|(machine, _)| machine_problem(reconciler, machine)).collect();
     problems.extend(restored(reconciler).filter(|_| *scope == Scope::All));
     let refused = reconciler.refused().iter();
-    problems.extend(refused.map(|(unit, why)| Problem::of_unit(TroubleKind::Unschedulable, unit, None, why.message())));
+    problems.extend(refused.map(|(unit, why)| {
+        stays_on_drained(reconciler, unit, why)
+            .unwrap_or_else(|| Problem::of_unit(TroubleKind::Unschedulable, unit, None, why.message()))
+    }));
     problems.extend(reconciler.backoffs().map(|(machine, backoff)| {
         let host = reconciler.snapshot().full_name_of(machine);
         let what = format!("{} failed on {host}: {}", backoff.step.action, backoff.said);
@@ -144,6 +153,17 @@ pub fn problems(reconciler: &Reconciler, scope: &Scope) -> Vec<Problem> {
     let launched = launched(reconciler, scope).filter(|at| !backoffs.contains(at));
     problems.extend(launched.filter_map(|(machine, unit)| unit_problem(reconciler, unit, machine)));
     problems
+}
+
+/// Returns the problem of a unit that runs on a machine which is drained, because no other machine takes the unit.
+fn stays_on_drained(reconciler: &Reconciler, unit: &UnitName, why: &PlacementError) -> Option<Problem> {
+    let snapshot = reconciler.snapshot();
+    let machine = snapshot.machines.get(&snapshot.placements.get(unit)?.machine).filter(|machine| machine.draining)?;
+    reconciler.view(machine.id).filter(|view| view.answers())?;
+    let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
+    snapshot.states.get(unit)?.get(&machine.id).filter(|state| state.is_well(oneshot))?;
+    let what = format!("still on {}, which is drained: {}", machine.name, why.message());
+    Some(Problem::of_unit(TroubleKind::Draining, unit, Some(machine.id), what))
 }
 
 /// Returns a problem for each launched unit of a machine that does not answer, unless it has another problem. Its last

@@ -87,6 +87,8 @@ pub enum TroubleKind {
     UnreadableRecord,
     /// No machine takes a unit.
     Unschedulable,
+    /// A unit runs on a machine that is drained, and fits on no other. It is as desired, and the drain is not.
+    Draining,
     /// A unit has no placement yet.
     NotPlaced,
     /// The machine of a unit has left the cluster.

@@ -3,13 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster::control::membership;
+use muster::control::membership::SchedulingMode;
 use muster::control::problems;
+use muster::control::problems::Problem;
 use muster::control::problems::folding;
 use muster::control::sweep;
 use muster::control::sweep::SweepOptions;
 use muster::control::sweep::SweepResult;
 use muster::core::health::failover::FailoverPolicy;
+use muster::core::model::DesiredState;
 use muster::core::model::EventKind;
+use muster::core::model::Unit;
+use muster::core::unit::UnitFile;
+use muster::core::unit::UnitName;
+use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
 use muster::store::Op;
 use muster::store::SharedStore;
@@ -135,4 +143,48 @@ async fn a_sweep_names_the_units_of_a_machine_that_another_cluster_took_over_and
         [taken],
         "beside a controller"
     );
+}
+
+/// Makes a sweep, and returns the problems that it found.
+async fn problems_of(context: &ClusterContext) -> Vec<Problem> {
+    let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+    let swept = soon(sweep::sweep(context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+    if let SweepResult::Found(found) = swept { found } else { panic!("{swept:?}") }
+}
+
+#[tokio::test]
+async fn the_problem_of_a_timer_names_the_journal_of_the_job_that_failed() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &[]).await;
+    let job: UnitName = "job.service".parse().unwrap();
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/false\n").unwrap();
+    let mut units = layout::submit(&keys(), &job, &Unit::new(file.hash(), DesiredState::Loaded), &file);
+    units.extend(want("job.timer", "[Timer]\nOnCalendar=daily\n\n[X-Fleet]\nMachineOf=job.service\n"));
+    store.commit(Vec::new(), units).await.unwrap();
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    problems_of(&context).await;
+    folder.report("job.service loaded failed failed A job\njob.timer loaded active waiting A timer\n", "");
+    let found = problems_of(&context).await;
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["Unit job.timer: job.service, which it starts, is failed (failed) on core-01"]);
+    let commands = "`muster why job.timer` and `muster journal job.service` show more.";
+    assert_eq!(found[0].commands().as_deref(), Some(commands));
+    let snapshot = layout::read(&*store, &keys()).await.unwrap();
+    let found = problems::stored_problems(&snapshot, context.clock.now());
+    assert_eq!(found[0].commands().as_deref(), Some(commands), "beside a controller");
+}
+
+#[tokio::test]
+async fn a_unit_that_runs_on_a_machine_which_is_drained_is_no_trouble() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let context = context(&store, &Arc::new(Folder::new()));
+    assert!(problems_of(&context).await.is_empty());
+    let mode = SchedulingMode::Drained(None);
+    membership::set_scheduling_mode(&context, "core-01", mode).await.unwrap();
+    let found = problems_of(&context).await;
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["Unit web.service: still on core-01, which is drained: no machine fits: cordoned (1 machine)"]);
+    assert!(found[0].is_drain());
 }
