@@ -27,6 +27,7 @@ use crate::control::membership::SchedulingMode;
 use crate::control::problems::Problem;
 use crate::core::explain;
 use crate::core::model::ForeignUnits;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::inventory::Vars;
 use crate::runner::Clock;
@@ -112,11 +113,28 @@ pub(super) async fn drain(context: &Context, args: &DrainArgs) -> CommandResult 
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
     let Drained { machine, problems, is_empty } = drained?;
-    let errors = errors(&problems);
+    let hint = drain_hint(&machine, &problems, args.deadline.is_some());
+    let mut errors = errors(&problems);
+    let last = errors.pop().map(|last| last.hint(hint));
+    errors.extend(last);
     if (errors.is_empty() || is_empty) && !args.wait.json() {
         ui::result(&messages::drained(&machine, timeouts.block, cluster.clock.now()));
     }
     Ok(ui::report(&errors))
+}
+
+/// Says what to do about a machine that could not be drained.
+fn drain_hint(machine: &Machine, problems: &[Problem], has_deadline: bool) -> String {
+    let name = &machine.name;
+    let again = format!("{name} stays drained: `muster uncordon {name}` lets it take units again");
+    let is_silent = problems.iter().any(|problem| problem.unreachable && problem.machine == Some(machine.id));
+    match has_deadline {
+        _ if is_silent => format!("{again}, and `muster leave --force {name}` removes it if it is gone for good."),
+        true => format!("{again}."),
+        false => {
+            format!("{again}, and `muster drain {name} --deadline 10s` stops the units that fit on no other machine.")
+        }
+    }
 }
 
 /// Runs `muster join`.
@@ -248,8 +266,8 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult 
         Left::Kept(machine, problems) => {
             let mut errors = errors(&problems);
             let hint = format!(
-                "The machine is still in the cluster, and drained: `muster uncordon {}` lets it take units again. \
-                 `--force` takes it out anyway.",
+                "{0} is still in the cluster, and drained: `muster uncordon {0}` lets it take units again. `muster leave \
+                 --force {0}` removes it also if it does not answer, and stops the units that fit on no other machine.",
                 machine.name
             );
             let last = errors.pop().map(|last| last.hint(hint));

@@ -234,6 +234,12 @@ fn unfinished(snapshot: &Snapshot, unit: &UnitName, limit: Duration) -> Option<P
 fn straggler(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Problem {
     let snapshot = reconciler.snapshot();
     let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
+    if let Some(health) = reconciler.view(machine).filter(|view| !view.answers()).and_then(|view| view.health) {
+        let name = snapshot.full_name_of(machine);
+        let place = target.map(|target| format!("; it is placed on {} now", snapshot.full_name_of(target)));
+        let what = format!("it may still run on {name}, which is {health}{}", place.unwrap_or_default());
+        return Problem::of_unit_out_of_reach(unit, machine, what);
+    }
     let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
     let is_global = reconciler.requirements().is_global(unit);
     let until = until.or_else(|| is_global.then(|| ": a global unit leaves a machine after all others".to_owned()));

@@ -180,3 +180,20 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_asks_it_no_more_than_n
     assert_eq!(folder.visits(), 2);
     assert!(layout::read(&*store, &keys()).await.unwrap().machines.is_empty());
 }
+
+#[tokio::test]
+async fn a_drain_of_a_machine_that_cannot_be_managed_says_where_its_units_are_placed_now() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, fleet) = two_hosts(&store, &["web.service"]).await;
+    fleet.0["core-01"].belong("f00d", "other");
+    let timeouts =
+        progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+    let drained = soon(membership::drain(&context, "core-01", None, timeouts, &mut |_| ())).await.unwrap();
+    let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        problems[0].starts_with("core-01 is sick: run: it belongs to another cluster: other (f00d)"),
+        "{problems:?}"
+    );
+    let moved = "Unit web.service: it may still run on core-01, which is sick; it is placed on core-02 now";
+    assert_eq!(problems[1..], [moved]);
+}
