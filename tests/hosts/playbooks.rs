@@ -96,6 +96,13 @@ fn a_canary_that_is_not_well_gets_its_old_version_back_and_the_others_keep_their
     assert!(said.out.contains("version 2 is not well on core-01: "), "{said:#?}");
     assert_eq!(ssh(&lab, "core-01", "systemctl is-active canary@core-01"), "active");
 
+    // The file of the version before comes back, not the new one with the old number.
+    let said = play("version=2", &["-e", "program=/bin/false"]);
+    assert_eq!((said.code, versions()), (Some(2), all.map(|_| "VERSION=1".to_owned())), "{said:#?}");
+    let program =
+        ssh(&lab, "core-01", "systemctl show -P ExecStart canary@core-01; systemctl is-active canary@core-01");
+    assert!(program.contains("/usr/bin/sleep infinity") && program.ends_with("active"), "{program}");
+
     let said = play("version=3", &["-e", fails]);
     assert_eq!((said.code, versions()), (Some(0), all.map(|_| "VERSION=3".to_owned())), "{said:#?}");
 }

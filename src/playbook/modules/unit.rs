@@ -1,5 +1,7 @@
 //! `unit`: sets the desired state of a unit of the cluster.
 
+use std::path::PathBuf;
+
 use super::Arguments;
 use super::Module;
 use super::RunsIn;
@@ -26,10 +28,11 @@ static SPEC: Spec = Spec::new(
         Parameter::new("state", Kind::Choice(STATES), "The state (default: started)."),
         Parameter::new("src", Kind::Text, "The unit's file, in `files` or beside the playbook."),
         Parameter::new("template", Kind::Text, "The template of its file, in `templates` or beside the playbook."),
+        Parameter::new("content", Kind::Text, "The text of its file."),
     ],
 )
 .needs(&[&["name"]])
-.excludes(&[&["src", "template"]]);
+.excludes(&[&["src", "template", "content"]]);
 
 impl Module for Unit {
     fn spec(&self) -> &'static Spec {
@@ -60,6 +63,8 @@ impl Module for Unit {
             let path = arguments.find_file("template", "templates")?;
             let text = arguments.render_file("template", &path)?;
             (path, text)
+        } else if let Some(text) = arguments.text("content")? {
+            (PathBuf::from("content"), text)
         } else {
             return Ok(Action::Unit(UnitRequest { name, goal, file: None }));
         };
