@@ -72,8 +72,11 @@ pub async fn execute(
     leader_election::check_epoch(&context.store, &context.keys).await?;
     let Stored { mut open, same, mut problems } = store_desired_state(context, commands, on_progress).await?;
     let doubtful = if verb == Verb::Start && timeouts.block { doubtful(context, commands, same).await? } else { same };
+    let mut unanswered = Vec::new();
     if verb == Verb::Start && timeouts.block && !doubtful.is_empty() {
-        open.extend(ended(context, commands, &doubtful, timeouts, on_progress).await?);
+        let (ended, found) = ended(context, commands, &doubtful, timeouts, on_progress).await?;
+        open.extend(ended);
+        unanswered = found;
     }
     let is_open = !open.is_empty() && verb != Verb::Submit;
     if is_open && timeouts.block {
@@ -88,6 +91,11 @@ pub async fn execute(
         let requirements = RequirementsIndex::of(&layout::read(&*context.store, &context.keys).await?);
         for unit in &open {
             on_progress(Progress::Triggered(unit, verb, requirements.is_global(unit)));
+        }
+    }
+    for problem in unanswered {
+        if !problems.contains(&problem) {
+            problems.push(problem);
         }
     }
     if verb == Verb::Destroy {
@@ -126,16 +134,19 @@ async fn doubtful(
     Ok(units.into_iter().filter(|unit| !runs(unit)).collect())
 }
 
-/// Observes units that run as far as the store knows, and stores the start of those that have ended. Returns these.
+/// Observes units that run as far as the store knows, and stores the start of those that have ended. Returns these, and the
+/// problems of the machines that do not answer and of their units.
 async fn ended(
     context: &ClusterContext,
     commands: &[UnitCommand],
     units: &BTreeSet<UnitName>,
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
-) -> Result<BTreeSet<UnitName>, OperationError> {
+) -> Result<(BTreeSet<UnitName>, Vec<Problem>), OperationError> {
     let timeouts = Timeouts { settle: Duration::ZERO, ..timeouts };
-    UnitOperation { context, goal: Goal::Verb(Verb::Start), units, machine: None, timeouts }.run(&mut |_| ()).await?;
+    let operation = UnitOperation { context, goal: Goal::Verb(Verb::Start), units, machine: None, timeouts };
+    let mut found = operation.run(&mut |_| ()).await?;
+    found.retain(|problem| problem.unreachable);
     let again: Vec<UnitCommand> = commands.iter().filter(|command| units.contains(&command.unit)).cloned().collect();
     // The operator has seen the warnings.
     let mut without_warnings = |progress: Progress<'_>| {
@@ -143,7 +154,9 @@ async fn ended(
             on_progress(progress);
         }
     };
-    Ok(store_desired_state(context, &again, &mut without_warnings).await?.open)
+    let open = store_desired_state(context, &again, &mut without_warnings).await?.open;
+    found.retain(|problem| problem.unit.as_ref().is_none_or(|unit| !open.contains(unit)));
+    Ok((open, found))
 }
 
 /// What became of commands in the store.

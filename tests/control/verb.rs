@@ -251,3 +251,23 @@ async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_b
         }
     }
 }
+
+#[tokio::test]
+async fn a_start_of_a_unit_that_runs_as_far_as_the_store_knows_says_that_its_machine_does_not_answer() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &["web.service"]).await;
+    let folder = Arc::new(Folder::new());
+    let context = context(&store, &folder);
+    swept(&context).await;
+    folder.belong("f00d", "other");
+    let start = [UnitCommand { verb: Verb::Start, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
+    let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        problems[0].starts_with("core-01 is sick: run: it belongs to another cluster: other (f00d) ("),
+        "{problems:?}"
+    );
+    let placed = "Unit web.service: placed on core-01, which is sick, and fits on no other machine";
+    assert_eq!(problems[1..], [placed]);
+}
