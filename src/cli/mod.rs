@@ -167,7 +167,8 @@ enum Command {
     ///
     /// Its units move to other machines first. With --no-block, a machine that has units is drained and stays in the
     /// cluster until the next `leave`. With --force, a machine that cannot be managed is removed at once, and its units
-    /// then start elsewhere. The exit code is 1 if a unit stays, or does not run on the machine to which it has moved.
+    /// then start elsewhere. The exit code is 1 if a unit stays, or does not run on the machine to which it has moved, and 3
+    /// if the machine does not answer.
     Leave(membership::LeaveArgs),
     /// Place no new units on a machine
     Cordon(membership::MachineArgs),
@@ -177,7 +178,7 @@ enum Command {
     ///
     /// An available unit starts elsewhere before it stops on this machine. A strict unit stops first. A unit that fits on
     /// no other machine stays while it or another unit of the machine runs, unless there is a deadline. The exit code is
-    /// 1 if a unit stays, or does not run on the machine to which it has moved.
+    /// 1 if a unit stays, or does not run on the machine to which it has moved, and 3 if the machine does not answer.
     Drain(membership::DrainArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),

@@ -18,6 +18,7 @@ mod outcome;
 mod ownership;
 mod path_fault;
 mod playbooks;
+mod recorded_plays;
 mod sweeps;
 mod walkthrough;
 

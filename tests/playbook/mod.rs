@@ -15,7 +15,7 @@ mod notify;
 mod packages;
 mod permissions;
 mod place;
-mod recorded;
+pub(crate) mod recorded;
 mod system;
 mod templates;
 mod trust;

@@ -150,7 +150,7 @@ async fn check_plays(remote: Option<Arc<dyn Remote>>) {
 }
 
 /// Returns the lines that differ, with the lines before them.
-fn difference(expected: &str, played: &str) -> String {
+pub(crate) fn difference(expected: &str, played: &str) -> String {
     let (expected, played): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), played.lines().collect());
     let same = expected.iter().zip(&played).take_while(|(one, other)| one == other).count();
     let part =

@@ -42,8 +42,11 @@ remove_user() {
   finish
 }
 
+# In a check, the groups of a new user need not exist: another task may make them.
 make_user() {
   needs useradd
+  changed=1
+  [ -z "$check" ] || return 0
   list=$groups
   eval "set -- $list"
   for each; do gid_of "$each"; done
