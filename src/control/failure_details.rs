@@ -70,19 +70,23 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName, restarts:
     Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
-/// Returns the script that asks a host about a unit. About a unit that systemd starts again and again, it asks for more: the
-/// latest ends of its process, because systemd has forgotten them while the next process runs; and the words of the unit
-/// itself, because those of systemd fill the last lines.
+/// Returns the script that asks a host about a unit: its properties, and the words of its last run. Lines of systemd would fill
+/// the last ones, so they count only if the unit has said nothing. About a unit that systemd starts again and again, it asks for
+/// the words of any run, and for the latest ends of its process, because systemd has forgotten them while the next process runs.
 fn script(unit: &str, restarts: bool) -> String {
     let show = format!("systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}");
     let journal = "journalctl --quiet --no-pager --output cat";
-    let lines = format!("{journal} --lines {LINES} --unit {unit}");
-    if !restarts {
-        return format!("{show}; echo; {lines}");
-    }
+    let (ends, run) = if restarts {
+        let ends =
+            format!("{journal} --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; ");
+        (ends, String::new())
+    } else {
+        let run = format!("_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value -- {unit})");
+        (String::new(), run)
+    };
     format!(
-        "{show}; {journal} --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; echo; \
-         words=$({journal} --lines {LINES} _SYSTEMD_UNIT={unit}); [ -n \"$words\" ] || words=$({lines}); \
+        "{show}; {ends}echo; words=$({journal} --lines {LINES} _SYSTEMD_UNIT={unit} {run})\n\
+         [ -n \"$words\" ] || words=$({journal} --lines {LINES} --unit {unit})\n\
          printf '%s\\n' \"$words\""
     )
 }
@@ -191,10 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_asked_for_the_words_of_a_unit_that_is_restarted_and_else_for_all() {
-        assert!(script("a.service", false).ends_with("--lines 3 --unit a.service"));
-        let script = script("a.service", true);
-        assert!(script.contains("_PID=1 UNIT=a.service MESSAGE_ID="), "{script}");
-        assert!(script.contains("--lines 3 _SYSTEMD_UNIT=a.service)"), "{script}");
+    fn a_host_is_asked_for_the_words_of_the_last_run_or_of_any_run_of_a_unit_that_is_restarted() {
+        let (once, again) = (script("a.service", false), script("a.service", true));
+        assert!(once.contains("--lines 3 _SYSTEMD_UNIT=a.service _SYSTEMD_INVOCATION_ID=$("), "{once}");
+        assert!(again.contains("_PID=1 UNIT=a.service MESSAGE_ID="), "{again}");
+        assert!(again.contains("--lines 3 _SYSTEMD_UNIT=a.service )"), "{again}");
+        assert!([once, again].iter().all(|script| script.contains("|| words=$(journalctl ")));
     }
 }
