@@ -272,7 +272,7 @@ pub async fn leave(
     if is_lost {
         let named: BTreeSet<UnitName> = problems.iter().filter_map(|problem| problem.unit.clone()).collect();
         let is_new = |problem: &Problem| problem.unit.as_ref().is_none_or(|unit| !named.contains(unit));
-        let is_sick = problems.iter().any(Problem::is_of_sick_machine);
+        let is_sick = problems.iter().any(|problem| problem.health == Some(Health::Sick));
         problems.extend(dismiss(context, &snapshot, &machine, is_sick).await.into_iter().filter(is_new));
     } else {
         problems.extend(forget(context, &snapshot, &machine).await);

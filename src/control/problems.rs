@@ -49,6 +49,9 @@ pub struct Problem {
     /// together.
     #[serde(skip)]
     pub(super) trouble: Option<(String, String)>,
+    /// The health of the machine, if the problem is the machine's own.
+    #[serde(skip)]
+    pub(super) health: Option<Health>,
     /// What the host says about a unit that failed: how its process ended, and the last lines of its journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
@@ -65,6 +68,7 @@ impl Problem {
             what,
             unreachable: false,
             trouble: None,
+            health: None,
             details: Vec::new(),
         }
     }
@@ -76,10 +80,10 @@ impl Problem {
     }
 
     /// Makes the problem of a machine that has a trouble. Other machines may have the same trouble at their addresses.
-    fn of_troubled(machine: &Machine, trouble: &str) -> Self {
+    fn of_troubled(machine: &Machine, health: Option<Health>, trouble: &str) -> Self {
         let what = format!("{} is {trouble}", machine.name);
         let trouble = without_address(trouble, &machine.address.host);
-        Self { trouble: Some((machine.name.clone(), trouble)), ..Self::of_machine(machine.id, what) }
+        Self { trouble: Some((machine.name.clone(), trouble)), health, ..Self::of_machine(machine.id, what) }
     }
 
     /// Makes the problem of a unit, on this machine if it is on one.
@@ -108,12 +112,6 @@ impl Problem {
     pub fn commands(&self) -> Option<String> {
         let (unit, failed) = self.unit.as_ref().zip(self.failed_unit())?;
         Some(format!("`muster why {unit}` and `muster journal {failed}` show more."))
-    }
-
-    /// Reports whether it is the problem of a machine that is up and cannot be managed.
-    pub(super) fn is_of_sick_machine(&self) -> bool {
-        let is_sick = |trouble: &str| trouble.starts_with(&format!("{}: ", Health::Sick));
-        self.unit.is_none() && self.trouble.as_ref().is_some_and(|(_, trouble)| is_sick(trouble))
     }
 
     /// Makes the problem of a unit whose machine does not answer.
@@ -175,8 +173,8 @@ pub(super) fn out_of_reach(reconciler: &Reconciler, found: &[Problem]) -> Vec<Pr
         let what = format!("placed on {}, which is {health}", snapshot.full_name_of(machine));
         Some(Problem::of_unit_out_of_reach(unit, machine, what))
     };
-    let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
-    let launched = launched(reconciler, &Scope::All).filter(|(_, unit)| !has_problem(unit));
+    let told: BTreeSet<&UnitName> = found.iter().filter_map(|problem| problem.unit.as_ref()).collect();
+    let launched = launched(reconciler, &Scope::All).filter(|(_, unit)| !told.contains(unit));
     launched.filter_map(|(machine, unit)| problem((unit, machine))).collect()
 }
 
@@ -204,7 +202,8 @@ fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<I
 /// Returns the problems that the records of the leader show.
 pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
-        let trouble = match snapshot.health.get(machine) {
+        let assessed = snapshot.health.get(machine);
+        let trouble = match assessed {
             Some(health) if health.health == Health::Alive => return None,
             Some(health) => blocked(health).unwrap_or_else(|| {
                 let hint = health.reason.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -212,7 +211,7 @@ pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
             }),
             None => "not observed yet".to_owned(),
         };
-        Some(Problem::of_troubled(record, &trouble))
+        Some(Problem::of_troubled(record, assessed.map(|record| record.health), &trouble))
     });
     let units = explain::units_not_running(snapshot, now).into_iter().map(|(unit, machine, cause)| {
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
@@ -234,7 +233,7 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let order = recorded.map(|record| record.reason.order()).unwrap_or_default();
     let trouble = recorded.and_then(blocked);
     let trouble = trouble.unwrap_or_else(|| format!("{health}: {}: {}{hint}{order}", failure.phase, failure.detail));
-    Some(Problem::of_troubled(snapshot.machines.get(&machine)?, &trouble))
+    Some(Problem::of_troubled(snapshot.machines.get(&machine)?, Some(health), &trouble))
 }
 
 /// Removes `HOST:PORT: ` from a trouble.

@@ -115,7 +115,7 @@ mod tests {
     fn troubled(number: u128, trouble: &str) -> Problem {
         let address = Address { host: format!("10.0.0.{number}"), ..Address::default() };
         let machine = Machine { id: machine(number), name: format!("web{number}"), address, ..Machine::default() };
-        Problem::of_troubled(&machine, trouble)
+        Problem::of_troubled(&machine, None, trouble)
     }
 
     fn sick(number: u128) -> Problem {
