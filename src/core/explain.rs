@@ -253,6 +253,9 @@ impl fmt::Display for NotRunning {
                 write!(f, "it runs on {name} with an earlier file, because the present one could not be loaded: {said}")
             }
             Self::LoadFailed { name, said, .. } => write!(f, "it could not be loaded on {name}: {said}"),
+            Self::OutdatedFile(Hash::NONE) => {
+                f.write_str("it runs, but its file is gone from the machine: the next reconcile puts it there again")
+            }
             Self::OutdatedFile(hash) => {
                 write!(f, "its machine has an older file of it ({}): the next reconcile replaces it", hash.short())
             }

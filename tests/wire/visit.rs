@@ -602,6 +602,26 @@ fn a_read_only_visit_sees_all_units_and_changes_nothing() {
 }
 
 #[test]
+fn a_unit_whose_file_was_removed_is_reported_while_it_runs_and_can_be_unloaded() {
+    for others in [&["b.service"][..], &[]] {
+        let host = Host::new();
+        host.visit(&launch(&[&["a.service"], others].concat(), "[Service]\nExecStart=/bin/true\n"));
+        fs::remove_file(host.path("run/fleet/units/a.service")).unwrap();
+        // systemd still knows the unit.
+        fs::create_dir_all(host.path("known")).unwrap();
+        fs::write(host.path("known/a.service"), "").unwrap();
+        let units = host.visit(&look(5)).observation.unwrap().units.unwrap();
+        let state = &units[&unit("a.service")];
+        assert!(state.runs() && state.launched && !state.has_file(), "{state:?}");
+        let unload = Visit { steps: vec![step("a.service", Action::Unload)], ..look(5) };
+        fs::remove_file(host.path("known/a.service")).unwrap();
+        assert_eq!(host.visit(&unload).outcomes, [Outcome::Done]);
+        assert!(!host.path("run/muster/files/a.service").exists() && !host.path("active/a.service").exists());
+        assert_eq!(host.visit(&look(5)).observation.unwrap().units.unwrap_or_default().len(), others.len());
+    }
+}
+
+#[test]
 fn a_quick_look_starts_no_process_while_nothing_changes() {
     let host = Host::new();
     host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));

@@ -41,6 +41,11 @@ pub struct UnitState {
 }
 
 impl UnitState {
+    /// Reports whether the host has the unit's file. A unit may run on after a user has removed its file.
+    pub fn has_file(&self) -> bool {
+        self.hash != Hash::NONE
+    }
+
     /// Reports whether processes of the unit run, or may start to run at any moment.
     pub const fn runs(&self) -> bool {
         self.active.runs() || self.is_queued_to_start()

@@ -9,6 +9,9 @@ use crate::core::hex::hex_identity;
 pub struct Hash([u8; 20]);
 
 impl Hash {
+    /// Stands for the hash of a file that is not there. No text has it.
+    pub const NONE: Self = Self([0; 20]);
+
     /// Hashes a serialised unit file.
     pub fn of(text: &[u8]) -> Self {
         Self(sha1::Sha1::digest(text).into())

@@ -314,7 +314,8 @@ impl Reader {
             let restarted = self.restarted.contains(&name);
             Ok((name, UnitState { load, active, sub, job, hash, launched, restarts, restarted }))
         });
-        let states = states.collect::<Result<Units, &'static str>>()?;
+        let mut states = states.collect::<Result<Units, &'static str>>()?;
+        states.retain(|_, state| state.has_file() || state.runs());
         Ok(states.into_iter().partition(|(name, _)| self.marked.contains(name)))
     }
 

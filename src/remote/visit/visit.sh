@@ -148,6 +148,8 @@ m_unload() {
     esac
   done
   [ $# -gt 0 ] || return 0
+  # systemctl disables no unit without a file.
+  for m_u in "$@"; do [ -e "$m_units/$m_u" ] || : >"$m_units/$m_u"; done
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
@@ -362,9 +364,16 @@ m_restarts() {
 m_look() {
   [ -d "$m_units" ] && cd "$m_units" || return 0
   set -- *
-  [ -e "$1" ] || { cd /; return 0; }
+  [ -e "$1" ] || set --
+  # A unit that muster has loaded may still run although its file is gone.
+  m_lost=" "
+  for m_u in "$m_run"/files/*; do
+    [ -e "./${m_u##*/}" ] || [ ! -e "$m_u" ] || { set -- "$@" "${m_u##*/}"; m_lost="$m_lost${m_u##*/} "; }
+  done
+  [ $# -gt 0 ] || { cd /; return 0; }
   m_say hashes
   sha1sum -- "$@" 2>/dev/null
+  for m_u in $m_lost; do printf '%040d  %s\n' 0 "$m_u"; done
   m_say marked
   printf '%s\n' "$m_run"/files/*
   m_say launched
@@ -378,7 +387,7 @@ m_look() {
   # init.scope is always listed and shows where the columns are.
   if [ $# -gt 32 ]; then m_all=$($m_list); else m_all=$($m_list -- "$@" init.scope); fi || m_say broken "systemctl list-units failed"
   while read -r m_u m_rest; do
-    [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || continue
+    [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || case $m_lost in *" $m_u "*) ;; *) continue ;; esac
     printf '%s %.100s\n' "$m_u" "$m_rest" && m_listed="$m_listed$m_u "
     case $m_rest in bad-setting\ *|error\ *) m_bad="$m_bad $m_u" ;; esac
   done <<M_EOF
