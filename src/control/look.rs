@@ -14,12 +14,12 @@ use crate::core::model::HealthRecord;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
 use crate::core::model::RECENT;
+use crate::core::model::RestorationWitness;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
-use crate::core::reconcile::restored::RestorationWitness;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
@@ -74,6 +74,7 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     note_unanswered(&mut snapshot, &reconciler, context.clock.now());
     snapshot.observed = Some(reconciler.observation_times(context.clock.now()));
     let restoration_witness = match reconciler.restoration_witness() {
+        Some(witness) if snapshot.restored.is_some() => Some(witness.machine),
         Some(witness) => has_no_record(context, witness).await?.then_some(witness.machine),
         None => None,
     };

@@ -25,7 +25,7 @@ use crate::core::unit::UnitName;
 
 /// What a leader without leases adds for a store that was restored.
 const SPARED: &str = ": units that the store does not know go on running until a controller, or a sweep with --sweep-every, \
-                      leads; `muster submit` and `muster start` keep those that you want";
+                      leads; `muster start` keeps one that you want, where it runs";
 
 /// A machine or a unit that is not as desired.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -53,6 +53,8 @@ pub struct Snapshot {
     /// How many commits have changed units, placements or leases. Hosts remember it: a host that has seen a higher one shows
     /// that the store was restored from a backup.
     pub serial: u64,
+    /// The machine that has shown that the store was restored, until a leader that keeps leases has heeded it.
+    pub restored: Option<RestorationWitness>,
     /// The machines of which most must answer a leader that renews leases while the store is away.
     pub voters: BTreeSet<MachineId>,
     /// When the machines were last observed; `None` before a leader has observed them.
@@ -60,6 +62,15 @@ pub struct Snapshot {
     /// The records that could not be read, by key. They are missing above, and must not be taken for absent: see
     /// [`Self::is_readable`].
     pub unreadable: BTreeMap<String, Unreadable>,
+}
+
+/// A machine that has shown that the store was restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RestorationWitness {
+    /// The machine.
+    pub machine: MachineId,
+    /// The serial that it has seen.
+    pub serial: u64,
 }
 
 /// A record that cannot be read: a newer muster wrote it, or it was edited by hand.
@@ -152,6 +163,7 @@ impl Snapshot {
             foreign: kept(&mut self.foreign, &newer_foreign),
             leases: std::mem::take(&mut self.leases),
             serial: self.serial,
+            restored: self.restored,
             voters: std::mem::take(&mut self.voters),
             observed: self.observed.take(),
         };
@@ -192,6 +204,7 @@ impl Snapshot {
                 self.leases.remove(&machine);
             }
             Write::Serial(serial) => self.serial = serial,
+            Write::Restored(witness) => self.restored = witness,
             Write::Voters(voters) => self.voters = voters,
             Write::Observed(times) => self.observed = Some(times),
             Write::Log(_) => {}
@@ -246,6 +259,8 @@ pub enum Write {
     NoLease(MachineId),
     /// Records how many commits were counted, see [`Snapshot::serial`].
     Serial(u64),
+    /// Records or removes the sign that the store was restored, see [`Snapshot::restored`].
+    Restored(Option<RestorationWitness>),
     /// Records the machines that vote, see [`Snapshot::voters`].
     Voters(BTreeSet<MachineId>),
     /// Records when the machines were last observed.

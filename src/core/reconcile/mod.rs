@@ -44,6 +44,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Phase;
 use crate::core::model::PlacementError;
 use crate::core::model::Report;
+use crate::core::model::RestorationWitness;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
@@ -61,7 +62,6 @@ use crate::core::unit::UnitName;
 use outbox::Outbox;
 use outbox::PendingCommit;
 use outbox::moved_unit;
-use restored::RestorationWitness;
 use views::Views;
 
 /// How often the reconciler visits machines, and how long it waits.
@@ -444,6 +444,7 @@ impl Reconciler {
     /// The times of the observations are published at the end, because nothing follows from them.
     fn decide(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.watch_deadlines(now);
+        self.heed_restoration(now);
         self.refresh_views(now);
         // No stage makes a machine doubted that was not: that takes an input.
         let doubted = self.views.doubted();
@@ -535,7 +536,7 @@ impl Reconciler {
             match &write {
                 Write::Lease(machine, _) => self.lease_written(*machine),
                 Write::NoLease(machine) => self.lease_ended(*machine),
-                Write::Serial(_) | Write::Voters(_) => {}
+                Write::Serial(_) | Write::Restored(_) | Write::Voters(_) => {}
                 _ => {
                     self.moved(write);
                     continue;
@@ -559,6 +560,10 @@ impl Reconciler {
             Scope::Units(units) => {
                 about.extend(self.assignments.machines());
                 if units.iter().any(|unit| self.requirements.is_global(unit)) {
+                    about.extend(machines.keys());
+                }
+                // A unit that the backup lacks may run on any machine.
+                if self.spares_unknown() {
                     about.extend(machines.keys());
                 }
                 let states = units.iter().filter_map(|unit| self.snapshot.states.get(unit));

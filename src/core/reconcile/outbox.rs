@@ -131,7 +131,7 @@ impl Outbox {
 /// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.
 const fn is_record(write: &Write) -> bool {
     let leases = matches!(write, Write::Lease(..) | Write::NoLease(_) | Write::Serial(_) | Write::Voters(_));
-    leases || matches!(write, Write::Place(..) | Write::Unplace(_))
+    leases || matches!(write, Write::Restored(_)) || matches!(write, Write::Place(..) | Write::Unplace(_))
 }
 
 /// Reports whether the serial of the store counts a write: without it, a backup would lack what a host may know.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Reconciler;
 use super::outbox::moved_unit;
@@ -29,6 +30,9 @@ use crate::core::schedule::dependencies_first;
 use crate::core::schedule::full_machines;
 use crate::core::unit::UnitName;
 
+/// How long a command waits for each machine before it places units of a store that was restored.
+const RESTORED_WAIT: Duration = Duration::from_secs(5);
+
 /// The placements that a unit needs: its own and those of the units that it displaces.
 type Placed = Result<Vec<ProposedPlacement>, PlacementError>;
 
@@ -53,10 +57,13 @@ impl Reconciler {
     }
 
     /// Returns when scheduling stops waiting for the first visit to each machine, because the units there are not known
-    /// yet. It waits no longer than the detection of a silent machine takes.
+    /// yet. It waits no longer than the detection of a silent machine takes. A command waits only if the store was restored: a
+    /// new unit may then run already.
     fn first_visits(&self, now: Timestamp) -> Option<Timestamp> {
-        let unseen = self.views.unseen().filter(|_| self.scope == Scope::All);
-        let last = unseen.map(|view| view.evidence.watched_since + self.timing.detection.down_after).max();
+        let is_command = self.scope != Scope::All;
+        let unseen = self.views.unseen().filter(|_| !is_command || self.spares_unknown());
+        let wait = if is_command { RESTORED_WAIT } else { self.timing.detection.down_after };
+        let last = unseen.map(|view| view.evidence.watched_since + wait).max();
         last.filter(|until| now < *until)
     }
 

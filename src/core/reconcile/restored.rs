@@ -10,6 +10,7 @@ use crate::core::model::EventKind;
 use crate::core::model::Grant;
 use crate::core::model::MachineId;
 use crate::core::model::Need;
+use crate::core::model::RestorationWitness;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Scope;
@@ -17,15 +18,6 @@ use crate::core::reconcile::outbox::is_counted;
 
 /// What a machine shows that has seen a later serial than that of the store.
 pub const RESTORED: &str = "has seen later records than those in the store: the store was restored from a backup";
-
-/// A machine that has shown that the store was restored from a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestorationWitness {
-    /// The machine.
-    pub machine: MachineId,
-    /// The serial that it has seen.
-    pub serial: u64,
-}
 
 impl Reconciler {
     /// Returns the first machine that has shown that the store was restored from a backup.
@@ -53,24 +45,44 @@ impl Reconciler {
     }
 
     /// Compares the serial that a host has seen with that of the store.
-    ///
-    /// If the store is older, any machine that has not answered this leader may hold a lease for any strict unit. A leader
-    /// that keeps leases records such leases and waits for their end. A host may lie, so this happens once for each leader.
     pub(super) fn compare_serial(&mut self, machine: MachineId, seen: u64, now: Timestamp) {
-        if seen <= self.serial {
-            return;
+        if seen > self.serial {
+            self.restoration_found(RestorationWitness { machine, serial: seen }, now);
         }
+    }
+
+    /// Takes the sign that an earlier leader has found and could not heed.
+    pub(super) fn heed_restoration(&mut self, now: Timestamp) {
+        if let Some(witness) = self.snapshot.restored.filter(|_| self.restoration_witness.is_none()) {
+            self.restoration_found(witness, now);
+        }
+    }
+
+    /// Heeds that the store was restored: any machine that has not answered this leader may hold a lease for any strict unit. A
+    /// leader that keeps leases records such leases and waits for their end. A host may lie, so this happens once for each
+    /// leader. Any other leader records the sign for the leaders after it.
+    fn restoration_found(&mut self, witness: RestorationWitness, now: Timestamp) {
         let is_first = self.restoration_witness.is_none();
-        self.restoration_witness.get_or_insert(RestorationWitness { machine, serial: seen });
-        let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All) else { return };
-        self.serial = seen;
-        self.outbox.push(Write::Serial(seen));
+        self.restoration_witness.get_or_insert(witness);
+        let Some(policy) = self.timing.lease.filter(|_| self.scope == Scope::All) else {
+            if is_first && self.snapshot.restored.is_none() {
+                self.outbox.push(Write::Restored(Some(witness)));
+            }
+            self.stale.views = true;
+            return;
+        };
+        self.serial = self.serial.max(witness.serial);
+        self.outbox.push(Write::Serial(self.serial));
         if !is_first {
             return;
         }
-        self.log(now, Some(machine), None, EventKind::StoreRestored);
-        let answered =
-            |id: &MachineId| *id == machine || self.views.get(id).is_some_and(|it| it.evidence.answered.is_some());
+        if self.snapshot.restored.is_some() {
+            self.outbox.push(Write::Restored(None));
+        }
+        self.log(now, Some(witness.machine), None, EventKind::StoreRestored);
+        let answered = |id: &MachineId| {
+            *id == witness.machine || self.views.get(id).is_some_and(|it| it.evidence.answered.is_some())
+        };
         let silent: Vec<MachineId> = self.snapshot.machines.keys().filter(|id| !answered(id)).copied().collect();
         let need = Need { unknown: true, stop: self.longest_stop(), ..Need::default() };
         for machine in silent {

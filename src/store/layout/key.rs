@@ -33,8 +33,10 @@ pub enum Key {
     Foreign(MachineId),
     /// A [`crate::core::model::Grant`].
     Lease(MachineId),
-    /// The number of leases that were recorded, in decimal.
+    /// How many commits were counted, in decimal.
     Serial,
+    /// A [`crate::core::model::RestorationWitness`].
+    Restored,
     /// The machines that vote, as a list.
     Voters,
     /// A [`crate::core::model::ObservationTimes`].
@@ -65,6 +67,7 @@ impl Keyspace {
             Key::Foreign(id) => format!("{cluster}foreign/{id}"),
             Key::Lease(id) => format!("{cluster}leases/{id}"),
             Key::Serial => format!("{cluster}serial"),
+            Key::Restored => format!("{cluster}restored"),
             Key::Voters => format!("{cluster}voters"),
             Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
@@ -90,6 +93,7 @@ impl Keyspace {
                     | Key::Foreign(_)
                     | Key::Lease(_)
                     | Key::Serial
+                    | Key::Restored
                     | Key::Voters
                     | Key::Observed
                     | Key::Leader
@@ -118,6 +122,7 @@ impl Keyspace {
                 "leader" => Some(Key::Leader),
                 "epoch" => Some(Key::Epoch),
                 "serial" => Some(Key::Serial),
+                "restored" => Some(Key::Restored),
                 "voters" => Some(Key::Voters),
                 "observed" => Some(Key::Observed),
                 _ => None,

@@ -132,6 +132,8 @@ impl Keyspace {
             Write::NoFailoverOverride(machine) => self.delete(&Key::FailoverOverride(*machine)),
             Write::NoLease(machine) => self.delete(&Key::Lease(*machine)),
             Write::Serial(serial) => self.put(&Key::Serial, serial),
+            Write::Restored(Some(witness)) => self.put(&Key::Restored, witness),
+            Write::Restored(None) => self.delete(&Key::Restored),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
             Write::Observed(times) => self.put(&Key::Observed, times),
             Write::Log(event) => events::log(self, event, index),

@@ -88,6 +88,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::Foreign(id))) => drop(snapshot.foreign.remove(&id)),
         Ok(Some(Key::Lease(id))) => drop(snapshot.leases.remove(&id)),
         Ok(Some(Key::Serial)) => snapshot.serial = 0,
+        Ok(Some(Key::Restored)) => snapshot.restored = None,
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
         Ok(Some(Key::Observed)) => snapshot.observed = None,
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
@@ -121,6 +122,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         Key::Foreign(id) => drop(snapshot.foreign.insert(*id, decode(value)?)),
         Key::Lease(id) => drop(snapshot.leases.insert(*id, decode(value)?)),
         Key::Serial => snapshot.serial = decode(value)?,
+        Key::Restored => snapshot.restored = Some(decode(value)?),
         Key::Voters => snapshot.voters = decode(value)?,
         Key::Observed => snapshot.observed = Some(decode(value)?),
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
@@ -142,7 +144,7 @@ fn about(key: Key) -> About {
         Key::Machine(id) => About::Machine(id),
         Key::File(hash) => About::File(hash),
         Key::Unit(name) | Key::Placement(name) | Key::State(name, _) => About::Unit(name),
-        Key::Lease(_) | Key::Serial | Key::Voters => About::Leases,
+        Key::Lease(_) | Key::Serial | Key::Restored | Key::Voters => About::Leases,
         // A host of the cluster refuses a visit without the cluster's id.
         Key::Cluster
         // A health record is assessed anew, so nothing depends on an unreadable one.

@@ -95,6 +95,7 @@ fn every_key_has_one_text_and_is_parsed_from_it() {
         (Key::Foreign(machine(1)), "/muster/default/foreign/00000000000000000000000000000001".to_owned()),
         (Key::Lease(machine(1)), "/muster/default/leases/00000000000000000000000000000001".to_owned()),
         (Key::Serial, "/muster/default/serial".to_owned()),
+        (Key::Restored, "/muster/default/restored".to_owned()),
         (Key::Voters, "/muster/default/voters".to_owned()),
         (Key::Observed, "/muster/default/observed".to_owned()),
         (Key::Cluster, "/muster/default/identity".to_owned()),

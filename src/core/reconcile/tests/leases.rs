@@ -173,6 +173,48 @@ fn a_store_that_lacks_a_unit_without_a_lease_shows_that_it_was_restored() {
 }
 
 #[test]
+fn a_command_places_a_unit_of_a_restored_store_where_it_runs() {
+    let mut stage = Stage::new(4, |snapshot| want(snapshot, "web", ""));
+    stage.reconciler.timing.lease = None;
+    restore_without_leases(&mut stage, |stage| drop(stage.learn(|snapshot| want(snapshot, "later", ""))));
+    let runs_on = |stage: &Stage| {
+        let hosts = stage.hosts.iter().filter(|(_, host)| host.units.contains_key(&unit("later")));
+        hosts.map(|(machine, _)| *machine).collect::<Vec<_>>()
+    };
+    let before = runs_on(&stage);
+    assert_eq!((before.len(), stage.seconds(15).len()), (1, 0));
+    let mut snapshot = stage.reconciler.snapshot().clone();
+    assert!(snapshot.restored.is_some(), "the sweep has recorded the sign");
+    want(&mut snapshot, "later", "");
+    let (epoch, mut timing) = (stage.reconciler.epoch + 1, stage.reconciler.timing);
+    timing.detection.down_after = Duration::ZERO;
+    stage.reconciler = Reconciler::new(epoch, Scope::Units([unit("later")].into()), timing, snapshot);
+    let done = stage.seconds(10);
+    assert!(!done.iter().any(|done| done.starts_with("load") || done.starts_with("unload")), "{done:?}");
+    assert_eq!((runs_on(&stage), stage.placement("later").machine), (before.clone(), before[0]));
+}
+
+#[test]
+fn a_leader_with_leases_heeds_the_sign_that_a_sweep_has_recorded() {
+    let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+    stage.seconds(5);
+    let leases = stage.reconciler.timing.lease.take();
+    stage.next_leader(|snapshot| {
+        snapshot.leases.clear();
+        snapshot.serial = 0;
+    });
+    stage.seconds(5);
+    assert!(stage.reconciler.snapshot().restored.is_some());
+    stage.reconciler.timing.lease = leases;
+    stage.log.clear();
+    // The serial has caught up meanwhile.
+    stage.next_leader(|snapshot| snapshot.serial = 1000);
+    stage.seconds(5);
+    assert!(stage.log.contains(&EventKind::StoreRestored));
+    assert_eq!(stage.reconciler.snapshot().restored, None);
+}
+
+#[test]
 fn a_sweep_of_a_restored_store_does_not_let_the_serial_catch_up() {
     let mut stage = Stage::new(3, |snapshot| want(snapshot, "web", ""));
     stage.reconciler.timing.lease = None;
