@@ -2,6 +2,7 @@
 //! next sweep repairs the units.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ fn ssh_config(lab: &Lab, name: &str, from: &str, to: &str) -> String {
 fn a_host_that_may_not_be_managed_does_not_join_and_the_others_do() {
     let Some(lab) = lab(3) else { return };
     let file = |name: &str| lab.dir().join(name).to_str().unwrap().to_owned();
-    let machines = || muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count();
+    // A join that is refused makes no store.
+    let machines = || muster(&lab, &["list-machines", "--no-legend"]).out.lines().count();
 
     // A key that the host does not accept.
     let key = unit_file(&lab, "key", "");
@@ -174,6 +176,66 @@ fn a_full_run_folder_leaves_nothing_incomplete_and_a_sweep_repairs_it_when_there
     assert_eq!(muster(&lab, &["sweep"]).code, Some(0));
     assert_ne!(main_pid(&lab, "core-01", "new.service"), "0");
     assert_eq!(main_pid(&lab, "core-01", "old.service"), pid);
+}
+
+#[test]
+fn a_unit_whose_file_was_removed_by_hand_is_stopped_or_gets_its_file_back() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let [web, db] = ["web.service", "db.service"].map(|name| unit_file(&lab, name, SLEEPER));
+    say(&["start", &web, &db]);
+    let host = |unit: &str| {
+        let text = say(&["list-units", "--no-legend", "--fields", "unit,name,active"]);
+        let line = text.lines().find(|line| line.starts_with(unit)).expect("it is listed").to_owned();
+        assert!(line.contains("active"), "{line}");
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    for unit in ["web.service", "db.service"] {
+        ssh(&lab, &host(unit), &format!("rm /run/fleet/units/{unit}"));
+    }
+    let (web, db) = (host("web.service"), host("db.service"));
+    say(&["destroy", "web"]);
+    let left = "systemctl is-active web; ls /run/fleet/units /run/systemd/system | grep ^web";
+    assert_eq!(ssh_as(&lab, "root", &web, left).out.trim(), "inactive");
+    let pid = main_pid(&lab, &db, "db.service");
+    say(&["sweep"]);
+    assert_eq!(main_pid(&lab, &db, "db.service"), pid, "it was not restarted");
+    assert_eq!(ssh(&lab, &db, "cat /run/fleet/units/db.service").lines().next(), Some("[Service]"));
+}
+
+/// The files of a lab's store.
+fn store_files(lab: &Lab) -> [PathBuf; 2] {
+    ["muster.db", "muster.db-wal"].map(|name| lab.dir().join(name))
+}
+
+#[test]
+fn a_restored_store_stops_no_newer_unit_and_starts_none_twice() {
+    let Some(lab) = lab(3) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let [web, later] = ["web.service", "later.service"].map(|name| unit_file(&lab, name, SLEEPER));
+    say(&["start", &web]);
+    let backup = store_files(&lab).map(|file| fs::read(file).ok());
+    say(&["start", &later]);
+    let hosts = ["core-01", "core-02", "core-03"];
+    let running = || hosts.map(|host| ssh_as(&lab, "root", host, "systemctl show -P MainPID later").out);
+    let before = running();
+    let _ = fs::remove_file(lab.dir().join("muster.db-shm"));
+    for (file, text) in store_files(&lab).into_iter().zip(backup) {
+        match text {
+            Some(text) => fs::write(file, text).unwrap(),
+            None => drop(fs::remove_file(file)),
+        }
+    }
+    let said = muster(&lab, &["sweep"]);
+    assert!(said.code == Some(1) && said.out.contains("the store was restored from a backup"), "{said:#?}");
+    assert_eq!(running(), before);
+    // Commands may count up to the serial of the host, and the sign stays.
+    (0..3).for_each(|_| drop(say(&["restart", "web"])));
+    assert_eq!(muster(&lab, &["sweep"]).code, Some(1));
+    say(&["start", &later]);
+    assert_eq!(running(), before, "it is placed where it runs");
 }
 
 #[test]

@@ -148,8 +148,8 @@ m_unload() {
     esac
   done
   [ $# -gt 0 ] || return 0
-  # systemctl disables no unit without a file.
-  for m_u in "$@"; do [ -e "$m_units/$m_u" ] || : >"$m_units/$m_u"; done
+  # systemctl disables no unit without a file, nor one whose file is empty: that one is masked.
+  for m_u in "$@"; do [ -e "$m_units/$m_u" ] || echo '[Unit]' >"$m_units/$m_u"; done
   m_each unload "disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
