@@ -242,7 +242,7 @@ impl Goal {
             Self::Verb(verb) => {
                 format!("not {} on {host}, which is {health}: that follows once {host} answers", word(verb))
             }
-            Self::AwayFrom(_) => format!("still on {host}, which is {health}"),
+            Self::AwayFrom(_) => format!("it may still run on {host}, which is {health}"),
         };
         Problem::of_unit_out_of_reach(name, *id, what)
     }
@@ -264,7 +264,7 @@ impl Goal {
         let (machine, health) = self.blocked_on(snapshot, health, unit, now)?;
         let name = &machine.name;
         let what = match self {
-            Self::AwayFrom(_) => format!("still on {name}, which is {health}"),
+            Self::AwayFrom(_) => return Some(Problem::of_copy(snapshot, unit, machine.id, &format!("is {health}"))),
             Self::Verb(Verb::Submit | Verb::Load | Verb::Start | Verb::Restart) => {
                 format!("placed on {name}, which is {health}, and fits on no other machine")
             }

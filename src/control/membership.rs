@@ -245,8 +245,7 @@ pub async fn leave(
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     if force && is_out_of_reach(&snapshot, machine.id) {
         remove(context, &machine, false).await?;
-        let is_sick = snapshot.health.get(&machine.id).is_some_and(|record| record.health == Health::Sick);
-        let problems = dismiss(context, &snapshot, &machine, is_sick).await;
+        let problems = dismiss(context, &snapshot, &machine, is_sick(&snapshot, machine.id)).await;
         return Ok(Left::Removed(machine, problems));
     }
     if !timeouts.block && !force && !units_on(&snapshot, machine.id).is_empty() {
@@ -257,27 +256,51 @@ pub async fn leave(
     if timeouts.block {
         (problems, is_empty) = empty(context, machine.id, timeouts, None, on_progress).await?;
     }
-    // A machine that has just not answered is not asked again.
-    let is_lost = problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine.id));
     // Units that have left it and do not run elsewhere need it no longer.
-    if !problems.is_empty() && !force && (!is_empty || is_lost) {
+    if !problems.is_empty() && !force && (!is_empty || has_not_answered(&problems, machine.id)) {
         return Ok(Left::Kept(machine, problems));
     }
-    if !problems.is_empty() && !is_lost && !is_empty {
+    let mut snapshot = layout::read(&*context.store, &context.keys).await?;
+    let is_lost = |snapshot: &Snapshot, problems: &[Problem]| {
+        has_not_answered(problems, machine.id) || is_out_of_reach(snapshot, machine.id)
+    };
+    // A machine that has just not answered is not asked again.
+    if !problems.is_empty() && !is_empty && !is_lost(&snapshot, &problems) {
         let now = Some(context.clock.now());
         change_machine(context, name, None, |machine| Machine { drain_by: now, ..machine }).await?;
         (problems, is_empty) = empty(context, machine.id, timeouts, Some("stopped"), on_progress).await?;
+        snapshot = layout::read(&*context.store, &context.keys).await?;
     }
     remove(context, &machine, is_empty).await?;
-    if is_lost {
-        let named: BTreeSet<UnitName> = problems.iter().filter_map(|problem| problem.unit.clone()).collect();
-        let is_new = |problem: &Problem| problem.unit.as_ref().is_none_or(|unit| !named.contains(unit));
-        let is_sick = problems.iter().any(|problem| problem.health == Some(Health::Sick));
-        problems.extend(dismiss(context, &snapshot, &machine, is_sick).await.into_iter().filter(is_new));
+    let left = if force && is_lost(&snapshot, &problems) {
+        let is_sick = is_sick(&snapshot, machine.id) || problems.iter().any(|problem| problem.health == Some(Health::Sick));
+        dismiss(context, &snapshot, &machine, is_sick).await
     } else {
-        problems.extend(forget(context, &snapshot, &machine).await);
-    }
+        forget(context, &snapshot, &machine).await
+    };
+    merge(&mut problems, left);
     Ok(Left::Removed(machine, problems))
+}
+
+/// Adds the problems of a host that has left. A unit has one problem. That a unit may still run there says more than that the
+/// command has timed out.
+fn merge(problems: &mut Vec<Problem>, left: Vec<Problem>) {
+    let may_run: BTreeSet<UnitName> = left.iter().filter_map(|problem| problem.unit.clone()).collect();
+    let is_over = |problem: &Problem| problem.kind == TroubleKind::TimedOut;
+    problems.retain(|problem| !is_over(problem) || problem.unit.as_ref().is_none_or(|unit| !may_run.contains(unit)));
+    let named: BTreeSet<UnitName> = problems.iter().filter_map(|problem| problem.unit.clone()).collect();
+    let is_new = |problem: &Problem| problem.unit.as_ref().is_none_or(|unit| !named.contains(unit));
+    problems.extend(left.into_iter().filter(is_new));
+}
+
+/// Reports whether a command has found that a machine does not answer or cannot be managed.
+fn has_not_answered(problems: &[Problem], machine: MachineId) -> bool {
+    problems.iter().any(|problem| problem.unit.is_none() && problem.machine == Some(machine))
+}
+
+/// Reports whether the last leader found that a host is up and cannot be managed.
+fn is_sick(snapshot: &Snapshot, machine: MachineId) -> bool {
+    snapshot.health.get(&machine).is_some_and(|record| record.health == Health::Sick)
 }
 
 /// Reports whether the last leader could not manage a machine: waiting for the machine would change nothing.
@@ -303,16 +326,15 @@ async fn dismiss(context: &ClusterContext, snapshot: &Snapshot, machine: &Machin
 /// know that it has left, if it has said so.
 fn left_behind(snapshot: &Snapshot, machine: &Machine, refusal: Option<&OwnershipError>) -> Vec<Problem> {
     let name = &machine.name;
-    let state = match refusal {
-        Some(OwnershipError::OtherCluster { .. }) => "belongs to another cluster",
-        Some(_) => "cannot be managed",
-        None => "does not answer",
+    let health = snapshot.health.get(&machine.id).filter(|_| is_out_of_reach(snapshot, machine.id));
+    let state = match (refusal, health) {
+        (Some(OwnershipError::OtherCluster { .. }), _) => "belongs to another cluster".to_owned(),
+        (_, Some(record)) => format!("is {}", record.health),
+        (Some(_), None) => "cannot be managed".to_owned(),
+        (None, None) => "does not answer".to_owned(),
     };
     let units = units_on(snapshot, machine.id).into_iter();
-    let units = units.map(|unit| {
-        let what = format!("it may still run on {name}, which {state}");
-        Problem::of_unit(TroubleKind::MachineUnavailable, &unit, Some(machine.id), what)
-    });
+    let units = units.map(|unit| Problem::of_copy(snapshot, &unit, machine.id, &state));
     let what = match refusal {
         Some(error @ OwnershipError::OtherCluster { .. }) => format!("{error}; that cluster decides what runs there"),
         Some(error) => untold(machine, error),
@@ -331,12 +353,13 @@ fn untold(machine: &Machine, error: &OwnershipError) -> String {
     format!("{error}; {name} could not be told that it has left: until its next boot it refuses other clusters")
 }
 
-/// Lets a host that has left forget the cluster. Returns the problem of a host that could not be told, or of units that go on
-/// there.
-async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Option<Problem> {
-    match ownership::release(context, snapshot.cluster.as_ref()?, machine).await {
-        Ok(there) => ownerless(snapshot, machine, &there),
-        Err(error) => Some(Problem::of_machine(machine.id, untold(machine, &error))),
+/// Lets a host that has left forget the cluster. Returns the problems of a host that could not be told and of units that may
+/// still run there, or the problem of units that go on there.
+async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine) -> Vec<Problem> {
+    let Some(cluster) = snapshot.cluster.as_ref() else { return Vec::new() };
+    match ownership::release(context, cluster, machine).await {
+        Ok(there) => ownerless(snapshot, machine, &there).into_iter().collect(),
+        Err(error) => left_behind(snapshot, machine, Some(&error)),
     }
 }
 

@@ -233,13 +233,10 @@ fn unfinished(snapshot: &Snapshot, unit: &UnitName, limit: Duration) -> Option<P
 /// Returns the problem of a unit that is still on a machine that it should leave.
 fn straggler(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Problem {
     let snapshot = reconciler.snapshot();
-    let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
     if let Some(health) = reconciler.view(machine).filter(|view| !view.answers()).and_then(|view| view.health) {
-        let name = snapshot.full_name_of(machine);
-        let place = target.map(|target| format!("; it is placed on {} now", snapshot.full_name_of(target)));
-        let what = format!("it may still run on {name}, which is {health}{}", place.unwrap_or_default());
-        return Problem::of_unit_out_of_reach(unit, machine, what);
+        return Problem::of_copy(snapshot, unit, machine, &format!("is {health}"));
     }
+    let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|target| *target != machine);
     let until = target.map(|target| format!(" until it runs on {}", snapshot.full_name_of(target)));
     let is_global = reconciler.requirements().is_global(unit);
     let until = until.or_else(|| is_global.then(|| ": a global unit leaves a machine after all others".to_owned()));

@@ -114,6 +114,16 @@ impl Problem {
         Some(format!("`muster why {unit}` and `muster journal {failed}` show more."))
     }
 
+    /// Makes the problem of a unit that may still run on a machine that it has left or is to leave. `state` says why
+    /// the unit cannot be stopped there.
+    pub(super) fn of_copy(snapshot: &Snapshot, unit: &UnitName, machine: MachineId, state: &str) -> Self {
+        let target = snapshot.placements.get(unit).map(|placement| placement.machine).filter(|at| *at != machine);
+        let place = target.map(|target| format!("; it is placed on {} now", snapshot.full_name_of(target)));
+        let name = snapshot.full_name_of(machine);
+        let what = format!("it may still run on {name}, which {state}{}", place.unwrap_or_default());
+        Self::of_unit_out_of_reach(unit, machine, what)
+    }
+
     /// Makes the problem of a unit whose machine does not answer.
     pub(super) fn of_unit_out_of_reach(unit: &UnitName, machine: MachineId, what: String) -> Self {
         let problem = Self::of_unit(TroubleKind::MachineUnavailable, unit, Some(machine), what);

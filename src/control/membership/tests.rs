@@ -12,6 +12,7 @@ use super::join::register;
 use super::*;
 use crate::core::model::ChoiceReason;
 use crate::core::model::ClusterOfHost;
+use crate::core::model::DesiredState;
 use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
@@ -28,6 +29,7 @@ use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::model::Write;
+use crate::core::unit::UnitFile;
 use crate::remote::Command;
 use crate::remote::Exit;
 use crate::remote::Facts;
@@ -45,6 +47,7 @@ use crate::store::Revision;
 use crate::store::Store;
 use crate::store::Watch;
 use crate::store::layout::Keyspace;
+use crate::store::leader_election::LeaderKind;
 
 /// Hosts that report their machine-ids, by the host names of their addresses.
 #[derive(Default)]
@@ -442,7 +445,7 @@ async fn a_forced_leave_of_a_machine_that_does_not_answer_waits_for_nothing() {
     let Left::Removed(_, problems) = left else { panic!("{left:?}") };
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let expected = [
-        "Unit web.service: it may still run on web1, which does not answer",
+        "Unit web.service: it may still run on web1, which is down",
         "web1 does not answer and could not be told that it has left: until its next boot it refuses other clusters",
     ];
     assert_eq!(problems, expected);
@@ -602,4 +605,85 @@ async fn a_drain_of_a_machine_that_is_down_names_no_unit_that_has_moved() {
     let timeouts = Timeouts { block: true, ..NOW };
     let drained = drain(&context, "web1", None, timeouts, &mut |_| ()).now_or_never().unwrap().unwrap();
     assert!(drained.problems.is_empty() && drained.machine.draining, "{drained:?}");
+}
+
+/// Stores a machine's health.
+async fn record_health(context: &ClusterContext, id: MachineId, health: Health) {
+    let (since, last_seen, outages) = (Timestamp::ZERO, None, Vec::new());
+    let record = HealthRecord { health, since, last_seen, reason: HealthEvidence::Answers.into(), outages };
+    context.store.commit(vec![], context.keys.ops(&[Write::Health(id, record)])).await.unwrap();
+}
+
+/// Submits units that `web1` reports to run.
+async fn run_on_web1(context: &ClusterContext, units: &[(&str, &str)]) {
+    for (name, options) in units {
+        let (name, text): (UnitName, _) = (name.parse().unwrap(), format!("[Service]\nExecStart=/bin/true\n{options}"));
+        let file = UnitFile::parse(&text).unwrap();
+        let mut changes = layout::submit(&context.keys, &name, &Unit::new(file.hash(), DesiredState::Launched), &file);
+        let state =
+            json!({"load": "loaded", "active": "active", "sub": "running", "hash": file.hash(), "launched": true});
+        changes.push(context.keys.put(&Key::State(name, MachineId::from_bits(0xa)), &state));
+        context.store.commit(vec![], changes).await.unwrap();
+    }
+}
+
+/// Places a unit on a machine.
+async fn place(context: &ClusterContext, unit: &str, machine: MachineId) {
+    let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
+    let placement = Placement { machine, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let changes = context.keys.ops(&[Write::Place(unit.parse().unwrap(), placement)]);
+    context.store.commit(vec![], changes).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_leave_names_the_units_that_a_controller_has_placed_elsewhere_already() {
+    let context = context(four());
+    outcomes(&context, &[("web1", "a"), ("web2", "b")]).await;
+    let (lost, other) = (MachineId::from_bits(0xa), MachineId::from_bits(0xb));
+    run_on_web1(&context, &[("f1.service", ""), ("f2.service", ""), ("g.service", "[X-Fleet]\nGlobal=true\n")]).await;
+    for unit in ["f1.service", "f2.service"] {
+        place(&context, unit, lost).await;
+    }
+    record_health(&context, lost, Health::Suspect).await;
+    let leadership =
+        leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
+    let controller = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        place(&context, "f1.service", other).await;
+        place(&context, "f2.service", other).await;
+        record_health(&context, lost, Health::Down).await;
+    };
+    let timeouts = Timeouts { block: true, ..NOW };
+    let ignore: &mut OnProgress<'_> = &mut |_| ();
+    let (left, ()) = tokio::join!(leave(&context, "web1", true, timeouts, ignore), controller);
+    leadership.resign().await;
+    let Left::Removed(_, problems) = left.unwrap() else { panic!("the machine has not left") };
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "Unit f1.service: it may still run on web1, which is down; it is placed on web2 now",
+        "Unit f2.service: it may still run on web1, which is down; it is placed on web2 now",
+        "Unit g.service: it may still run on web1, which is down",
+        "web1 does not answer and could not be told that it has left: until its next boot it refuses other clusters",
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[tokio::test]
+async fn a_leave_of_a_machine_that_is_down_names_the_units_that_moved_and_may_still_run_there() {
+    let context = context(four());
+    outcomes(&context, &[("web1", "a"), ("web2", "b")]).await;
+    run_on_web1(&context, &[("f1.service", "")]).await;
+    place(&context, "f1.service", MachineId::from_bits(0xb)).await;
+    let taken = four();
+    taken.owners.lock().unwrap().insert("a".to_owned(), Some("other in sqlite:there".to_owned()));
+    for (hosts, force, state) in [(taken, false, "belongs to another cluster"), (four(), true, "is down")] {
+        let context = ClusterContext { remote: Arc::new(hosts), ..context.clone() };
+        outcomes(&context, &[("web1", "a")]).await;
+        record_health(&context, MachineId::from_bits(0xa), Health::Down).await;
+        let timeouts = Timeouts { block: true, ..NOW };
+        let left = leave(&context, "web1", force, timeouts, &mut |_| ()).await.unwrap();
+        let Left::Removed(_, problems) = left else { panic!("{left:?}") };
+        let expected = format!("Unit f1.service: it may still run on web1, which {state}; it is placed on web2 now");
+        assert_eq!(problems[0].to_string(), expected);
+    }
 }
