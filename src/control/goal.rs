@@ -18,6 +18,7 @@ use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::model::Verb;
 use crate::core::schedule::RequirementsIndex;
+use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
 /// Where an operation wants its units.
@@ -261,7 +262,9 @@ impl Goal {
         if let Some(problem) = self.blocked_by_policy(snapshot, health, unit) {
             return Some(problem);
         }
-        let (machine, health) = self.blocked_on(snapshot, health, unit, now)?;
+        let Some((machine, health)) = self.blocked_on(snapshot, health, unit, now) else {
+            return self.kept_on_silent(snapshot, health, unit, now);
+        };
         let name = &machine.name;
         let what = match self {
             Self::AwayFrom(_) => return Some(Problem::of_copy(snapshot, unit, machine.id, &format!("is {health}"))),
@@ -311,6 +314,30 @@ impl Goal {
         };
         let what = format!("placed on {name}, which does not answer: {block}{remedy}");
         Some(Problem::of_unit_out_of_reach(unit, own.id, what))
+    }
+
+    /// Returns the problem of a unit whose machine does not answer and may be up. No leader moves the unit off such a machine,
+    /// unless an operator orders it.
+    fn kept_on_silent(
+        self,
+        snapshot: &Snapshot,
+        health: Healths<'_>,
+        unit: &UnitName,
+        now: Timestamp,
+    ) -> Option<Problem> {
+        let own = snapshot.machines.get(&snapshot.placements.get(unit)?.machine)?;
+        let is_ordered = snapshot.failover_overrides.get(&own.id).is_some_and(|order| now < order.until);
+        let is_strict =
+            snapshot.file(unit).is_some_and(|file| Class::of(file).is_ok_and(|class| class == Class::Strict));
+        let may_move = match health(own.id)? {
+            Health::Down => true,
+            // A strict unit moves when the lease of its machine has ended.
+            Health::SshdDown | Health::Throttled => is_strict,
+            _ => false,
+        };
+        let may_move = may_move || own.draining || is_ordered;
+        let needs_machine = matches!(self, Self::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded));
+        self.unanswered(snapshot, health, unit).filter(|_| needs_machine && !may_move)
     }
 
     /// Returns the problem of a unit whose machine does not answer. A command by itself moves no unit off such a machine.

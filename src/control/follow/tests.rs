@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::core::model::ChoiceReason;
 use crate::core::model::DesiredState;
+use crate::core::model::FailoverOverride;
 use crate::core::model::FilterSummary;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
@@ -308,6 +309,45 @@ async fn a_command_for_a_unit_whose_failover_is_blocked_ends_and_names_the_brake
         let (problems, took) = followed(&context, Goal::Verb(verb)).await;
         assert!(problems[0].starts_with(brake) && problems[0].ends_with(end), "{problems:?}");
         assert!(took < LEADER_CHECK, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_for_a_unit_on_a_machine_that_is_sick_ends_with_the_way_out() {
+    let stays = "placed on core-02, which is sick: it stays there until core-02 answers \
+                 (`muster failover --force core-02` moves the units of core-02)";
+    for (verb, state, expected) in [
+        (Verb::Start, DesiredState::Launched, stays),
+        (Verb::Restart, DesiredState::Launched, stays),
+        (Verb::Load, DesiredState::Loaded, stays),
+        (
+            Verb::Stop,
+            DesiredState::Loaded,
+            "placed on core-02, which is sick: the order is carried out once it answers",
+        ),
+    ] {
+        let context = desired(state, [Health::Alive, Health::Sick], "active").await;
+        let elsewhere = context.keys.delete(&Key::State(WEB.parse().unwrap(), machine(1)));
+        context.store.commit(vec![], vec![elsewhere]).await.unwrap();
+        let (problems, took) = followed(&context, Goal::Verb(verb)).await;
+        assert_eq!(problems, [expected], "{verb:?}");
+        assert!(took < LEADER_CHECK, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_an_operator_moves_off_a_sick_machine_is_waited_for() {
+    let start = Goal::Verb(Verb::Start);
+    let drained = desired(DesiredState::Launched, [Health::Alive, Health::Sick], "active").await;
+    drain_with_deadline(&drained).await;
+    let forced = desired(DesiredState::Launched, [Health::Alive, Health::Sick], "active").await;
+    let given = forced.clock.now();
+    let order = FailoverOverride { given, until: given + LONG * 2, by: "op@desk".to_owned() };
+    let order = forced.keys.put(&Key::FailoverOverride(machine(2)), &order);
+    forced.store.commit(vec![], vec![order]).await.unwrap();
+    for context in [drained, forced] {
+        let (problems, took) = followed(&context, start).await;
+        assert!(problems[0].starts_with("timed out") && took >= LONG, "{problems:?}");
     }
 }
 
