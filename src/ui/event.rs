@@ -149,7 +149,10 @@ pub fn removal(snapshot: &Snapshot, reason: &RemovalReason) -> String {
         RemovalReason::Global => "global".to_owned(),
         RemovalReason::MachineLeft(machine) => format!("machine {}... left", machine.short()),
         RemovalReason::Drained(machine) => format!("{} is drained", name(machine)),
-        RemovalReason::Unhealthy { machine, health } => format!("{} is {health}", name(machine)),
+        RemovalReason::Unhealthy { machine, health, forced_by } => {
+            let by = forced_by.as_ref().map(|by| format!(", and {by} forced its failover"));
+            format!("{} is {health}{}", name(machine), by.unwrap_or_default())
+        }
         RemovalReason::Misfit { machine, filter_reason } => format!("{}: {filter_reason}", name(machine)),
     }
 }

@@ -17,7 +17,6 @@ use crate::core::model::FailoverOverride;
 use crate::core::model::Failure;
 use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
-use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
 use crate::core::model::Observation;
 use crate::core::model::Ownership;
@@ -436,10 +435,7 @@ async fn a_leave_names_the_units_that_go_on_and_belong_to_no_cluster() {
 async fn a_forced_leave_of_a_machine_that_does_not_answer_waits_for_nothing() {
     let context = one().await;
     let id = occupy(&context).await;
-    let reason = HealthReason { evidence: HealthEvidence::Answers, block: None, forced_by: None, hold_down: None };
-    let (since, last_seen, outages) = (Timestamp::ZERO, None, Vec::new());
-    let record = HealthRecord { health: Health::Down, since, last_seen, reason, outages };
-    context.store.commit(vec![], context.keys.ops(&[Write::Health(id, record)])).await.unwrap();
+    record_health(&context, id, Health::Down).await;
     let timeouts = Timeouts { block: true, ..NOW };
     let left = leave(&context, "web1", true, timeouts, &mut |_| ()).now_or_never().unwrap().unwrap();
     let Left::Removed(_, problems) = left else { panic!("{left:?}") };

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Failure;
+use super::Health;
 use super::Phase;
 use crate::core::sanitize::truncate;
 
@@ -24,6 +25,9 @@ pub struct HealthReason {
     /// The operator whose override let the failover happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced_by: Option<String>,
+    /// The health that the evidence shows, if the override has changed it to `down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessed: Option<Health>,
     /// The time in which it takes no new units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_down: Option<HoldDown>,
@@ -136,7 +140,7 @@ impl HoldDown {
 
 impl From<HealthEvidence> for HealthReason {
     fn from(evidence: HealthEvidence) -> Self {
-        Self { evidence, block: None, forced_by: None, hold_down: None }
+        Self { evidence, block: None, forced_by: None, assessed: None, hold_down: None }
     }
 }
 

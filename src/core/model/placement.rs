@@ -42,8 +42,11 @@ pub enum RemovalReason {
     Unhealthy {
         /// The machine.
         machine: MachineId,
-        /// Its health.
+        /// Its health, as the evidence shows it.
         health: Health,
+        /// The operator whose override let the failover happen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forced_by: Option<String>,
     },
     /// The unit does not fit the machine any more.
     Misfit {
@@ -184,6 +187,9 @@ impl RemovalReason {
                 let wanted = wanted.iter().take(KEPT.0).map(|value| truncate(value, length)).collect();
                 let filter_reason = FilterReason::Metadata { key: truncate(&key, length), wanted };
                 Self::Misfit { machine, filter_reason }
+            }
+            Self::Unhealthy { machine, health, forced_by } => {
+                Self::Unhealthy { machine, health, forced_by: forced_by.map(|by| truncate(&by, limit)) }
             }
             other => other,
         }

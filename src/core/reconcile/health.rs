@@ -128,7 +128,7 @@ impl Reconciler {
                 view.forced_down = forced.is_some();
             }
             if let Some(FailoverOverride { by, until, .. }) = forced {
-                assessment.health = Health::Down;
+                assessment.reason.assessed = Some(std::mem::replace(&mut assessment.health, Health::Down));
                 assessment.again = assessment.again.into_iter().chain([*until]).min();
                 assessment.reason.forced_by = Some(by.clone());
             }

@@ -292,6 +292,15 @@ impl Reconciler {
         let health = self.health(placement.machine).filter(|_| !may_run)?;
         // If only the sshd of a machine fails, its strict units have stopped, because their lease has ended.
         let stopped = self.is_strict(unit) && matches!(health, Health::SshdDown | Health::Throttled);
-        (health == Health::Down || stopped).then_some(RemovalReason::Unhealthy { machine: machine.id, health })
+        (health == Health::Down || stopped).then(|| self.unhealthy(machine.id, health))
+    }
+
+    /// Returns the reason of a failover. An operator may have ordered it for a machine that is not down.
+    fn unhealthy(&self, machine: MachineId, health: Health) -> RemovalReason {
+        let recorded = self.snapshot.health.get(&machine).filter(|record| record.health == health);
+        let reason = recorded.map(|record| &record.reason);
+        let health = reason.and_then(|reason| reason.assessed).unwrap_or(health);
+        let forced_by = reason.and_then(|reason| reason.forced_by.clone());
+        RemovalReason::Unhealthy { machine, health, forced_by }
     }
 }

@@ -90,7 +90,7 @@ fn the_units_of_a_machine_that_goes_down_move_to_other_machines_that_fit() {
     assert_eq!(moves(&simulation), ["a 00000001 00000003"]);
     let reason = PlacementReason {
         choice: ChoiceReason::LeastLoaded { units: 0, next: Some(1) },
-        moved: Some(RemovalReason::Unhealthy { machine: id(1), health: Health::Down }),
+        moved: Some(RemovalReason::Unhealthy { machine: id(1), health: Health::Down, forced_by: None }),
     };
     assert_eq!(simulation.moves[0].reason, MoveReason::Placed(reason));
     assert_eq!(simulation.health_changes[&id(1)].health, Health::Down);

@@ -176,7 +176,14 @@ fn every_reason_for_a_removal_has_its_text() {
         (RemovalReason::MachineLeft(other), "machine b2000000... left"),
         (RemovalReason::Drained(core()), "core-01 is drained"),
         (RemovalReason::Drained(other), "b2000000... is drained"),
-        (RemovalReason::Unhealthy { machine: core(), health: Health::SshdDown }, "core-01 is sshd down"),
+        (
+            RemovalReason::Unhealthy { machine: core(), health: Health::SshdDown, forced_by: None },
+            "core-01 is sshd down",
+        ),
+        (
+            RemovalReason::Unhealthy { machine: core(), health: Health::Sick, forced_by: Some("op@desk".to_owned()) },
+            "core-01 is sick, and op@desk forced its failover",
+        ),
         (
             RemovalReason::Misfit { machine: core(), filter_reason: FilterReason::Flapping(4) },
             "core-01: held down: it went \
@@ -199,7 +206,8 @@ fn a_line_names_the_machine_and_the_unit_and_steers_no_terminal() {
 
 #[test]
 fn json_has_the_subject_the_kind_the_cause_and_the_text() {
-    let reason = least_loaded(Some(RemovalReason::Unhealthy { machine: core(), health: Health::Down }));
+    let reason =
+        least_loaded(Some(RemovalReason::Unhealthy { machine: core(), health: Health::Down, forced_by: None }));
     let placed = Event::new(
         Timestamp::from_millis(5),
         Some(core()),

@@ -49,7 +49,8 @@ fn any_removal() -> impl Strategy<Value = RemovalReason> {
         Just(RemovalReason::Global),
         any_machine().prop_map(RemovalReason::MachineLeft),
         any_machine().prop_map(RemovalReason::Drained),
-        (any_machine(), any_health()).prop_map(|(machine, health)| RemovalReason::Unhealthy { machine, health }),
+        (any_machine(), any_health(), any::<Option<String>>())
+            .prop_map(|(machine, health, forced_by)| RemovalReason::Unhealthy { machine, health, forced_by }),
         (any_machine(), any_filter_reason())
             .prop_map(|(machine, filter_reason)| RemovalReason::Misfit { machine, filter_reason }),
     ]

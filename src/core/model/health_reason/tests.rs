@@ -47,6 +47,7 @@ fn every_reason_has_its_text() {
         (
             HealthReason {
                 forced_by: Some("root@desk".to_owned()),
+                assessed: Some(Health::Sick),
                 hold_down: Some(HoldDown { outages: 2, seconds: 60 }),
                 ..answers()
             },

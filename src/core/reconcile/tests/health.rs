@@ -155,7 +155,11 @@ fn a_failover_override_moves_the_units_of_a_machine_whose_host_seems_to_be_up() 
         let forced = FailoverOverride { given: stage.now, until: stage.now + SECOND * 60, by: "root@desk".to_owned() };
         stage.learn(|snapshot| drop(snapshot.failover_overrides.insert(id(1), forced)));
         assert_eq!(stage.health(1), Some(Health::Down), "{kind:?}");
-        assert_ne!(stage.placement("a").machine, id(1), "{kind:?}");
+        let placement = stage.placement("a");
+        let forced_by = Some("root@desk".to_owned());
+        let moved = RemovalReason::Unhealthy { machine: id(1), health: before, forced_by };
+        assert_eq!(placement.reason.moved, Some(moved), "{kind:?}");
+        assert_ne!(placement.machine, id(1), "{kind:?}");
         if before == Health::Sick {
             stage.seconds(50);
             assert_eq!(stage.placement("db").machine, id(1), "its systemd may hang");
