@@ -273,7 +273,8 @@ pub async fn leave(
     }
     remove(context, &machine, is_empty).await?;
     let left = if force && is_lost(&snapshot, &problems) {
-        let is_sick = is_sick(&snapshot, machine.id) || problems.iter().any(|problem| problem.health == Some(Health::Sick));
+        let is_sick =
+            is_sick(&snapshot, machine.id) || problems.iter().any(|problem| problem.health == Some(Health::Sick));
         dismiss(context, &snapshot, &machine, is_sick).await
     } else {
         forget(context, &snapshot, &machine).await
