@@ -18,7 +18,6 @@ use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::model::Verb;
 use crate::core::schedule::RequirementsIndex;
-use crate::core::unit::Class;
 use crate::core::unit::UnitName;
 
 /// Where an operation wants its units.
@@ -327,12 +326,10 @@ impl Goal {
     ) -> Option<Problem> {
         let own = snapshot.machines.get(&snapshot.placements.get(unit)?.machine)?;
         let is_ordered = snapshot.failover_overrides.get(&own.id).is_some_and(|order| now < order.until);
-        let is_strict =
-            snapshot.file(unit).is_some_and(|file| Class::of(file).is_ok_and(|class| class == Class::Strict));
         let may_move = match health(own.id)? {
             Health::Down => true,
             // A strict unit moves when the lease of its machine has ended.
-            Health::SshdDown | Health::Throttled => is_strict,
+            Health::SshdDown | Health::Throttled => explain::is_strict(snapshot, unit),
             _ => false,
         };
         let may_move = may_move || own.draining || is_ordered;

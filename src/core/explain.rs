@@ -340,7 +340,8 @@ pub fn slow_leases<'a>(snapshot: &'a Snapshot, name: &UnitName) -> impl Iterator
     snapshot.leases.iter().filter(move |(_, grant)| slow(grant)).map(|(machine, grant)| (*machine, grant))
 }
 
-fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {
+/// Reports whether a unit that was submitted may run only while its machine holds a lease.
+pub fn is_strict(snapshot: &Snapshot, name: &UnitName) -> bool {
     snapshot.file(name).is_some_and(|file| Class::binding(file) == Class::Strict)
 }
 

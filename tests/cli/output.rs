@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::pipe;
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use muster::core::model::Address;
@@ -258,15 +259,20 @@ async fn text_of_hosts_and_units_steers_no_terminal() {
     assert!(shown.out.contains("Description=a\u{fffd}31m"), "{shown:#?}");
 }
 
+/// Returns a machine, and its sshd that says nothing.
+fn silent_machine() -> (TcpListener, Machine) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let machine = Machine { id: MachineId::from_bits(1), name: "core-01".to_owned(), address, ..Machine::default() };
+    (silent, machine)
+}
+
 #[tokio::test]
 async fn a_command_that_waits_says_for_what() {
     let desk = Desk::new();
-    // An sshd that says nothing.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (_silent, machine) = silent_machine();
     let (store, keys) = desk.store().await;
-    let id = MachineId::from_bits(1);
-    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    let id = machine.id;
     store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
     let said = desk.muster(&["list-machines", "--no-legend", "--fields", "name,observed"]);
     assert_eq!(said.out, "core-01\tnever\n");
@@ -279,11 +285,9 @@ async fn a_command_that_waits_says_for_what() {
 #[tokio::test]
 async fn a_sweep_says_that_it_waits_for_a_machine_that_is_known_to_be_down() {
     let desk = Desk::new();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("ssh://root@127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (_silent, machine) = silent_machine();
     let (store, keys) = desk.store().await;
-    let id = MachineId::from_bits(1);
-    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
+    let id = machine.id;
     let (health, since, reason) = (Health::Down, Timestamp::ZERO, HealthEvidence::Answers.into());
     let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
     let records = vec![keys.put(&Key::Machine(id), &machine), keys.put(&Key::Health(id), &record)];

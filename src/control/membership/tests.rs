@@ -458,10 +458,7 @@ async fn a_forced_leave_of_a_machine_that_another_cluster_took_over_names_that_c
     let taken = Hosts { machines: BTreeMap::from([("a", 0xa)]), ..Hosts::default() };
     taken.owners.lock().unwrap().insert("a".to_owned(), Some("other in sqlite:there".to_owned()));
     let context = ClusterContext { remote: Arc::new(taken), ..context };
-    let (since, last_seen, outages) = (Timestamp::ZERO, None, Vec::new());
-    let record =
-        HealthRecord { health: Health::Sick, since, last_seen, reason: HealthEvidence::Answers.into(), outages };
-    context.store.commit(vec![], context.keys.ops(&[Write::Health(id, record)])).await.unwrap();
+    record_health(&context, id, Health::Sick).await;
     let left = leave(&context, "web1", true, NOW, &mut |_| ()).await.unwrap();
     let Left::Removed(_, problems) = left else { panic!("{left:?}") };
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
