@@ -70,22 +70,27 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName, restarts:
     Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
-/// Returns the script that asks a host about a unit: its properties, and the words of its last run. Lines of systemd would fill
-/// the last ones, so they count only if the unit has said nothing. About a unit that systemd starts again and again, it asks for
-/// the words of any run, and for the latest ends of its process, because systemd has forgotten them while the next process runs.
+/// Returns the script that asks a host about a unit: its properties, and the words of its last run. journald is first
+/// given up to two seconds to read what waits for it. It may read the words of a short run after systemd has forgotten the
+/// number of the run, so words since its start (to the second) count too. Lines of systemd would fill the last ones, so they
+/// count only if the unit has said nothing. About a unit that systemd starts again and again, it asks for the words of any run,
+/// and for the latest ends of its process, because systemd has forgotten them while the next process runs.
 fn script(unit: &str, restarts: bool) -> String {
     let show = format!("systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}");
     let journal = "journalctl --quiet --no-pager --output cat";
-    let (ends, run) = if restarts {
+    let of_unit = format!("{journal} --lines {LINES} _SYSTEMD_UNIT={unit}");
+    let property = |name: &str| format!("$(systemctl show --property={name} --value -- {unit})");
+    let (ends, words) = if restarts {
         let ends =
             format!("{journal} --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; ");
-        (ends, String::new())
+        (ends, format!("words=$({of_unit})"))
     } else {
-        let run = format!("_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value -- {unit})");
-        (String::new(), run)
+        let (run, start) = (property("InvocationID"), property("InactiveExitTimestamp"));
+        let of_run = format!("words=$({of_unit} _SYSTEMD_INVOCATION_ID={run})");
+        (String::new(), format!("{of_run}\n[ -n \"$words\" ] || words=$({of_unit} --since \"{start}\")"))
     };
     format!(
-        "{show}; {ends}echo; words=$({journal} --lines {LINES} _SYSTEMD_UNIT={unit} {run})\n\
+        "timeout 2 journalctl --sync\n{show}; {ends}echo; {words}\n\
          [ -n \"$words\" ] || words=$({journal} --lines {LINES} --unit {unit})\n\
          printf '%s\\n' \"$words\""
     )
@@ -198,8 +203,11 @@ mod tests {
     fn a_host_is_asked_for_the_words_of_the_last_run_or_of_any_run_of_a_unit_that_is_restarted() {
         let (once, again) = (script("a.service", false), script("a.service", true));
         assert!(once.contains("--lines 3 _SYSTEMD_UNIT=a.service _SYSTEMD_INVOCATION_ID=$("), "{once}");
+        assert!(once.contains(
+            "|| words=$(journalctl --quiet --no-pager --output cat --lines 3 _SYSTEMD_UNIT=a.service --since"
+        ));
         assert!(again.contains("_PID=1 UNIT=a.service MESSAGE_ID="), "{again}");
-        assert!(again.contains("--lines 3 _SYSTEMD_UNIT=a.service )"), "{again}");
+        assert!(again.contains("--lines 3 _SYSTEMD_UNIT=a.service)"), "{again}");
         assert!([once, again].iter().all(|script| script.contains("|| words=$(journalctl ")));
     }
 }

@@ -157,6 +157,20 @@ fn a_controller_changes_nothing_about_a_global_unit_that_fails_on_one_host() {
     assert_eq!(said.code, Some(0), "{said:#?}");
 }
 
+/// journald writes words that it reads after the end of a run without the number of the run.
+#[test]
+fn the_last_words_of_a_unit_are_found_even_if_the_journal_is_late() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let text = "[Service]\nExecStart=/bin/sh -c 'echo its last words; exit 3'\n";
+    let brief = unit_file(&lab, "brief.service", text);
+    let late = "pid=$(systemctl show --property=MainPID --value systemd-journald); kill -STOP $pid; \
+                (until systemctl is-failed --quiet brief; do :; done; kill -CONT $pid) >/dev/null 2>&1 &";
+    ssh(&lab, "core-01", late);
+    let said = watching(&lab, &["start", &brief]);
+    assert!(said.err.contains("journal: its last words") && !said.err.contains("Main process"), "{said:#?}");
+}
+
 #[test]
 fn a_file_that_systemd_refuses_does_not_end_the_version_that_runs() {
     let Some(lab) = lab(2) else { return };
