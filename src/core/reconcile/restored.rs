@@ -36,8 +36,11 @@ impl Reconciler {
     /// A leader that has found a restored store, and that keeps no leases, counts nothing: the serial would catch up with
     /// that of the witness, and the next sweep would unload the units that this one spares.
     pub(super) fn count_commit(&mut self) {
-        let counts = self.outbox.queues(|write| self.has_orders || is_counted(write));
-        if counts && !self.outbox.is_committing() && !self.spares_unknown() {
+        // While a commit is in flight, thousands of writes may wait.
+        if self.outbox.is_committing() || self.spares_unknown() {
+            return;
+        }
+        if self.outbox.queues(|write| self.has_orders || is_counted(write)) {
             self.has_orders = false;
             self.serial = self.serial.saturating_add(1);
             self.outbox.push(Write::Serial(self.serial));
