@@ -114,7 +114,8 @@ impl Host {
         address.user.as_deref().map_or(Ok(()), validate::user).map_err(|why| self.bad("ansible_user", why))?;
         let key = self.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
         let keys = key.map(PathBuf::from).into_iter().chain(arguments.identity_files);
-        let identity_files = keys.map(|key| absolute(&key)).collect();
+        let absolute = |path: &Path| absolute(path).map_err(|why| self.bad("ansible_ssh_private_key_file", why));
+        let identity_files = keys.map(|key| absolute(&key)).collect::<Result<_, _>>()?;
         let command = arguments.command.map(|command| format!("ProxyCommand={command}"));
         let timeout = self.text(&["ansible_timeout", "ansible_ssh_timeout"])?;
         let timeout = timeout.map(|seconds| format!("ConnectTimeout={seconds}"));
@@ -127,7 +128,7 @@ impl Host {
         let password = self.text(&PASSWORDS)?.map(Password::new).transpose();
         let password = password.map_err(|why| self.bad(PASSWORDS[0], why))?;
         let (name, jump) = (self.name.clone(), arguments.jump);
-        let config_file = arguments.config_file.map(|file| absolute(&file));
+        let config_file = arguments.config_file.map(|file| absolute(&file)).transpose()?;
         Ok(Target { name, address, identity_files, password, jump, options, config_file, connection, through: None })
     }
 
@@ -305,11 +306,15 @@ fn misspelt_connection(name: &str) -> Option<&'static str> {
 }
 
 /// Returns an absolute path, which means the same wherever muster runs later. `~` is the user's home, and a relative path
-/// is relative to the current directory, as for Ansible and ssh(1).
-fn absolute(path: &Path) -> PathBuf {
+/// is relative to the current directory, as for Ansible and ssh(1). The home of another user is not looked up.
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    let text = path.to_string_lossy();
+    if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
+        return Err(format!("`{text}` is in the home of another user: write the absolute path"));
+    }
     let path = match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),
     };
-    std::path::absolute(&path).unwrap_or(path)
+    Ok(std::path::absolute(&path).unwrap_or(path))
 }

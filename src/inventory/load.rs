@@ -7,8 +7,6 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -23,12 +21,12 @@ use super::diagnostic::Diagnostic;
 use super::diagnostic::Position;
 use super::document;
 use super::ini;
+use super::run_script;
 use super::script;
 use super::toml;
 use super::vars;
 use super::vars::VarFiles;
 use super::yaml;
-use crate::core::secrets::SECRET_VARIABLES;
 use crate::vault::Keyring;
 
 /// The endings of files in an inventory directory that are not sources.
@@ -92,7 +90,7 @@ fn read_list(list: &str, builder: &mut InventoryBuilder) -> Result<(), Inventory
     Ok(())
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
     InventoryError::Unreadable { path: path.to_owned(), detail: error.to_string() }
 }
 
@@ -146,8 +144,8 @@ impl Loader<'_> {
     }
 
     fn read_script(&mut self, path: &Path) -> Result<(), InventoryError> {
-        for host in script::read(path, &run_script(path, &["--list"])?, &mut self.builder)? {
-            script::read_host(path, &host, &run_script(path, &["--host", &host])?, &mut self.builder)?;
+        for host in script::read(path, &run_script::run(path, &["--list"])?, &mut self.builder)? {
+            script::read_host(path, &host, &run_script::run(path, &["--host", &host])?, &mut self.builder)?;
         }
         Ok(())
     }
@@ -251,25 +249,6 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
     let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(folder, &error))?;
     paths.sort();
     Ok(paths)
-}
-
-fn run_script(path: &Path, arguments: &[&str]) -> Result<String, InventoryError> {
-    let failed = |detail: String| InventoryError::Script { path: path.to_owned(), detail };
-    let program = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
-    let mut command = Command::new(program);
-    for name in SECRET_VARIABLES {
-        command.env_remove(name);
-    }
-    let output = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(format!("{error}; if the file is not a program, remove its execute permission")))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(format!("{}: {}", output.status, stderr.trim())));
-    }
-    String::from_utf8(output.stdout).map_err(|_| failed("its output is not UTF-8".to_owned()))
 }
 
 /// Reads a file of variables: one map, YAML or JSON. Returns a diagnostic for each key that occurs twice.

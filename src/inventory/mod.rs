@@ -14,6 +14,7 @@ mod literal;
 pub mod load;
 mod pattern;
 mod range;
+mod run_script;
 mod script;
 mod ssh_arguments;
 mod toml;

@@ -11,11 +11,11 @@ const FLAGS: &str = "AaCfGgKkMNnqsTtVvXxYy";
 /// The options of ssh(1) with a value.
 const WITH_VALUE: &str = "BbcDEeFIiJLlmOopQRSWw";
 
-/// The arguments of ssh(1) that a [`Target`] has fields for.
+/// The arguments of ssh(1) that a [`Target`] has fields for. Of two values for one thing the first counts, as for ssh(1).
 #[derive(Debug, Default)]
 pub(super) struct SshArguments {
     pub(super) jump: Option<String>,
-    /// A proxy command. Of this and `jump`, the later one is set.
+    /// A proxy command. Of this and `jump`, the one that comes first is set.
     pub(super) command: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
@@ -53,9 +53,9 @@ impl SshArguments {
 
     fn set(&mut self, letter: char, value: String) -> Result<(), String> {
         match letter {
-            'J' => self.jump(value),
-            'p' => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-            'l' => self.user = Some(value),
+            'J' => self.proxy(Some(value), None),
+            'p' => self.port(&value)?,
+            'l' => _ = self.user.get_or_insert(value),
             'i' => self.identity_files.push(PathBuf::from(value)),
             'F' => self.config_file = Some(PathBuf::from(value)),
             'o' => self.option(&value)?,
@@ -64,8 +64,16 @@ impl SshArguments {
         Ok(())
     }
 
-    fn jump(&mut self, jump: String) {
-        (self.jump, self.command) = (Some(jump), None);
+    fn port(&mut self, port: &str) -> Result<(), String> {
+        let port = port.parse().map_err(|_| format!("`{port}` is not a port"))?;
+        self.port.get_or_insert(port);
+        Ok(())
+    }
+
+    fn proxy(&mut self, jump: Option<String>, command: Option<String>) {
+        if self.jump.is_none() && self.command.is_none() {
+            (self.jump, self.command) = (jump, command);
+        }
     }
 
     fn option(&mut self, option: &str) -> Result<(), String> {
@@ -74,14 +82,15 @@ impl SshArguments {
         let value = value.trim().trim_start_matches('=').trim();
         match name.trim().to_ascii_lowercase().as_str() {
             // `none` is a value too: it connects directly although ssh_config may have a jump host.
-            "proxyjump" => self.jump(value.to_owned()),
-            "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
-            "user" => self.user = Some(value.to_owned()),
+            "proxyjump" => self.proxy(Some(value.to_owned()), None),
+            "port" => self.port(value)?,
+            "user" => _ = self.user.get_or_insert(value.to_owned()),
             "identityfile" => self.identity_files.push(PathBuf::from(value)),
-            "proxycommand" if value.eq_ignore_ascii_case("none") => self.jump(value.to_owned()),
+            "proxycommand" if value.eq_ignore_ascii_case("none") => self.proxy(Some(value.to_owned()), None),
             "proxycommand" => {
-                self.jump = jump_of(value);
-                self.command = self.jump.is_none().then(|| value.to_owned());
+                let jump = jump_of(value);
+                let command = jump.is_none().then(|| value.to_owned());
+                self.proxy(jump, command);
             }
             _ if support == Support::Obeyed => self.options.push(option.to_owned()),
             _ if support == Support::NoEffect => {}

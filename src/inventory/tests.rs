@@ -540,13 +540,16 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
             Some("me@jump"),
             "",
         ),
-        ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("two"), ""),
+        // ssh(1) uses the first of two values.
+        ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("one"), ""),
+        ("web1 ansible_ssh_common_args='-p 23 -l root -p 24 -o Port=25 -l x -o User=y'", "ssh://root@web1:23", None, ""),
+        ("web1 ansible_ssh_common_args='-o Port=25 -o User=y -p 24 -l x'", "ssh://y@web1:25", None, ""),
         // `none` connects directly even if ssh_config has a jump host. It differs from no argument.
         ("web1 ansible_ssh_common_args='-J none'", "ssh://web1", Some("none"), ""),
         ("web1 ansible_ssh_common_args='-o ProxyJump=none'", "ssh://web1", Some("none"), ""),
         ("web1 ansible_ssh_common_args='-o ProxyCommand=none'", "ssh://web1", Some("none"), ""),
         (
-            "web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args='-o ProxyJump=none'",
+            "web1 ansible_ssh_common_args='-o ProxyJump=none' ansible_ssh_extra_args='-J one'",
             "ssh://web1",
             Some("none"),
             "",
@@ -596,8 +599,8 @@ fn a_proxy_command_is_a_jump_host_or_is_run_and_options_are_kept() {
         ("-o ProxyCommand='ssh -i k -W %h:%p jump'", None, vec!["ProxyCommand=ssh -i k -W %h:%p jump"]),
         ("-o 'ProxyCommand ssh -F f -W %h:%p jump'", None, vec!["ProxyCommand=ssh -F f -W %h:%p jump"]),
         ("-o ProxyCommand='ssh jump nc %h %p'", None, vec!["ProxyCommand=ssh jump nc %h %p"]),
-        ("-o ProxyCommand='nc %h %p' -o ProxyJump=none", Some("none"), vec![]),
-        ("-J one -o ProxyCommand='nc %h %p'", None, vec!["ProxyCommand=nc %h %p"]),
+        ("-o ProxyJump=none -o ProxyCommand='nc %h %p'", Some("none"), vec![]),
+        ("-o ProxyCommand='nc %h %p' -J one", None, vec!["ProxyCommand=nc %h %p"]),
         (
             "-C -qo StrictHostKeyChecking=no -oConnectTimeout=5 -o ControlPersist=60s -tt",
             None,
@@ -640,6 +643,7 @@ fn invalid_connection_variables_are_errors() {
         ("h ansible_user=-x", "not an address"),
         ("h ansible_host='{{ x }}'", "the template `{{ x }}` cannot be filled in"),
         ("h ansible_ssh_common_args=-J", "lacks its value"),
+        ("h ansible_ssh_private_key_file=~core/.ssh/id", "the home of another user: write the absolute path"),
         (
             "h ansible_ssh_common_args='-o ConnectTimeout=soon'",
             "invalid option `ConnectTimeout=soon`: connecttimeout: invalid",
