@@ -43,8 +43,11 @@ const BYTES: usize = 16 << 10;
 /// Adds to each problem of a unit what its host says about it. A host that does not answer adds nothing.
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
     // What the host says about a unit of this name that could not be loaded is about another unit. A unit that has not left
-    // a machine runs there.
-    let is_other = |kind| matches!(kind, TroubleKind::LoadFailed | TroubleKind::StillElsewhere | TroubleKind::Draining);
+    // a machine, or has not stopped, runs there.
+    let is_other = |kind| {
+        use TroubleKind::{Draining, LoadFailed, StartedByAnother, StillElsewhere};
+        matches!(kind, LoadFailed | StillElsewhere | Draining | StartedByAnother)
+    };
     let asked = problems.iter().enumerate();
     let asked = asked.filter(|(_, problem)| !problem.unreachable && !is_other(problem.kind));
     let asked = asked.filter_map(|(index, problem)| {

@@ -258,7 +258,8 @@ impl Goal {
         unit: &UnitName,
         now: Timestamp,
     ) -> Option<Problem> {
-        if let Some(problem) = self.blocked_by_policy(snapshot, health, unit) {
+        let problem = self.started_by_another(snapshot, unit);
+        if let Some(problem) = problem.or_else(|| self.blocked_by_policy(snapshot, health, unit)) {
             return Some(problem);
         }
         let Some((machine, health)) = self.blocked_on(snapshot, health, unit, now) else {
@@ -275,6 +276,23 @@ impl Goal {
             }
         };
         Some(Problem::of_unit_out_of_reach(unit, machine.id, what))
+    }
+
+    /// Returns the problem of a unit that should not run, and that runs although muster has not started it.
+    fn started_by_another(self, snapshot: &Snapshot, name: &UnitName) -> Option<Problem> {
+        if !matches!(self, Self::Verb(Verb::Stop | Verb::Load)) {
+            return None;
+        }
+        let unit = snapshot.units.get(name).filter(|unit| unit.desired == DesiredState::Loaded)?;
+        let is_pulled = |state: &UnitState| state.hash == unit.hash && !state.launched && state.runs();
+        let states = snapshot.states.get(name)?;
+        let (machine, _) = states.iter().find(|(_, state)| is_pulled(state) && !state.is_changing())?;
+        let host = snapshot.full_name_of(*machine);
+        let what = format!(
+            "still runs on {host}: another unit has started it (a timer, a socket, `Wants=`). Stop that unit too; \
+             `muster exec --become {host} -- systemctl stop {name}` stops this one until another unit starts it"
+        );
+        Some(Problem::of_unit(TroubleKind::StartedByAnother, name, Some(*machine), what))
     }
 
     /// Reports whether a problem keeps one of these units from the goal. A unit that is to run on its machine does so whatever

@@ -113,6 +113,8 @@ pub enum TroubleKind {
     JobFailed,
     /// systemd has not ended what it does to a unit.
     StillChanging,
+    /// A unit that is to be stopped runs, because another unit has started it.
+    StartedByAnother,
     /// A controller has not reached the goal of a command within the time.
     TimedOut,
     /// The cluster has no such unit.
@@ -504,7 +506,9 @@ fn not_running(
 ) -> Option<NotRunning> {
     let unit = snapshot.units.get(name)?;
     if unit.desired != DesiredState::Launched {
-        return Some(NotRunning::NotDesired(unit.desired));
+        // Another unit may have started it: a timer, a socket, `Wants=`.
+        let mut states = snapshot.states.get(name).into_iter().flat_map(BTreeMap::values);
+        return (!states.any(UnitState::runs)).then_some(NotRunning::NotDesired(unit.desired));
     }
     if !snapshot.is_readable(name) {
         return Some(NotRunning::Unreadable);

@@ -129,7 +129,7 @@ impl Parser<'_> {
         let document = document::read(&self.file, text)?;
         let mut plays = Vec::new();
         match &document.content {
-            Content::List(entries) => {
+            Content::List(entries) if !entries.is_empty() => {
                 for entry in entries {
                     match self.import_playbook(entry, inherited)? {
                         Some(imported) => plays.extend(imported),
@@ -137,7 +137,8 @@ impl Parser<'_> {
                     }
                 }
             }
-            _ if document.is_null() => {}
+            Content::List(_) => return Err(self.error(document.at, "a playbook must have at least one play")),
+            _ if document.is_null() => return Err(self.error(document.at, "the playbook is empty")),
             _ => {
                 let what = format!("a playbook must be a list of plays, not {}", document.kind());
                 return Err(self.error(document.at, what).hint("Begin each play with `- hosts: PATTERN`."));

@@ -75,6 +75,10 @@ fn it_ends_as_ansible_does_if_there_is_nothing_to_play() {
     }
     desk.fails(&["-i", "hosts", "play", "missing.yaml"], 1, &["cannot read the playbook missing.yaml\nCaused by: "]);
     desk.fails(&["-i", "hosts", "play", "broken.yaml"], 4, &["broken.yaml:2:10: "]);
+    desk.write("comment.yaml", "# nothing\n");
+    desk.write("list.yaml", "[]\n");
+    desk.fails(&["-i", "hosts", "play", "comment.yaml"], 4, &["comment.yaml:1:1: the playbook is empty"]);
+    desk.fails(&["-i", "hosts", "play", "list.yaml"], 4, &["list.yaml:1:1: a playbook must have at least one play"]);
     desk.fails(&["-i", "hosts", "play", "none.yaml", "-l", "!web"], 1, &["leave no host"]);
 }
 

@@ -157,6 +157,34 @@ fn a_controller_changes_nothing_about_a_global_unit_that_fails_on_one_host() {
     assert_eq!(said.code, Some(0), "{said:#?}");
 }
 
+#[test]
+fn a_unit_that_another_unit_has_started_is_not_stopped_in_silence() {
+    let Some(lab) = lab(1) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let helper = unit_file(&lab, "helper.service", RUNS);
+    let main = unit_file(&lab, "main.service", &format!("[Unit]\nWants=helper.service\n{RUNS}"));
+    say(&["load", &helper]);
+    say(&["start", &main]);
+    let refuse = || {
+        let began = Instant::now();
+        let said = muster(&lab, &["stop", "helper"]);
+        let what = "Error: Unit helper.service: still runs on core-01: another unit has started it (a timer, a socket, \
+                    `Wants=`). Stop that unit too; `muster exec --become core-01 -- systemctl stop helper.service` \
+                    stops this one until another unit starts it";
+        assert!(said.code == Some(1) && said.err.contains(what), "{said:#?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let why = say(&["why", "helper"]);
+        assert!(why.contains("active (running) on core-01") && !why.contains("Not running"), "{why}");
+    };
+    refuse();
+    let controller = Daemon::controller(&lab, 8);
+    refuse();
+    drop(controller);
+    ssh(&lab, "core-01", "systemctl stop helper");
+    assert!(say(&["stop", "helper"]).starts_with("Unit helper.service loaded on "));
+}
+
 /// journald writes words that it reads after the end of a run without the number of the run.
 #[test]
 fn the_last_words_of_a_unit_are_found_even_if_the_journal_is_late() {
