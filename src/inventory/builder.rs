@@ -117,7 +117,7 @@ pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), St
         return Err(format!("`{pattern}` ends in a `:` without a port"));
     }
     let (name, port) = split_port(pattern)?;
-    if name.parse::<std::net::Ipv6Addr>().is_ok() {
+    if is_ipv6(name) {
         return Ok((vec![name.to_owned()], port));
     }
     let names = range::expand(name)?;
@@ -128,9 +128,16 @@ pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), St
     Ok((names, port))
 }
 
+/// Reports whether a name is an IPv6 address, with a zone or without one: `fe80::1%eth0` (RFC 4007, section 11).
+fn is_ipv6(name: &str) -> bool {
+    let (address, zone) = name.split_once('%').unwrap_or((name, "-"));
+    let is_clean = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !zone.is_empty() && zone.chars().all(is_clean) && address.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
 /// Splits off `:port`, outside brackets and not inside a bare IPv6 address.
 fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
-    if pattern.parse::<std::net::Ipv6Addr>().is_ok() {
+    if is_ipv6(pattern) {
         return Ok((pattern, None));
     }
     let (name, digits) = match pattern.rsplit_once(':') {
@@ -143,7 +150,7 @@ fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
         Some(_) => return Err(format!("`{pattern}` has no port from 1 to 65535 after its `:`")),
     };
     let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = bare.filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+    let address = bare.filter(|inner| is_ipv6(inner));
     Ok((address.unwrap_or(name), port))
 }
 

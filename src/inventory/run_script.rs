@@ -52,7 +52,8 @@ fn run_within(path: &Path, arguments: &[&str], limit: Duration, bytes: u64) -> R
 
 /// Returns both outputs of a script after it has closed them.
 fn wait(child: &mut Child, limit: Duration, bytes: u64) -> Result<(Vec<u8>, Vec<u8>), String> {
-    let (stdout, stderr) = (child.stdout.take().map(|it| read(it, bytes)), child.stderr.take().map(|it| read(it, bytes)));
+    let (stdout, stderr) =
+        (child.stdout.take().map(|it| read(it, bytes)), child.stderr.take().map(|it| read(it, bytes)));
     let until = Instant::now() + limit;
     let take = |output: Option<Receiver<Vec<u8>>>| {
         let Some(output) = output else { return Ok(Vec::new()) };

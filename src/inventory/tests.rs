@@ -542,7 +542,12 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
         ),
         // ssh(1) uses the first of two values.
         ("web1 ansible_ssh_common_args='-J one' ansible_ssh_extra_args=-Jtwo", "ssh://web1", Some("one"), ""),
-        ("web1 ansible_ssh_common_args='-p 23 -l root -p 24 -o Port=25 -l x -o User=y'", "ssh://root@web1:23", None, ""),
+        (
+            "web1 ansible_ssh_common_args='-p 23 -l root -p 24 -o Port=25 -l x -o User=y'",
+            "ssh://root@web1:23",
+            None,
+            "",
+        ),
         ("web1 ansible_ssh_common_args='-o Port=25 -o User=y -p 24 -l x'", "ssh://y@web1:25", None, ""),
         // `none` connects directly even if ssh_config has a jump host. It differs from no argument.
         ("web1 ansible_ssh_common_args='-J none'", "ssh://web1", Some("none"), ""),
@@ -555,6 +560,8 @@ fn connection_variables_say_how_ssh_reaches_a_host() {
             "",
         ),
         ("[2001:db8::1]:22", "ssh://[2001:db8::1]:22", None, ""),
+        ("fe80::1%eth0", "ssh://[fe80::1%eth0]", None, ""),
+        ("[fe80::1%br-0.5]:2222", "ssh://[fe80::1%br-0.5]:2222", None, ""),
     ] {
         let target = host(line).target().unwrap();
         // The paths of keys are absolute.

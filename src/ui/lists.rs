@@ -162,6 +162,7 @@ pub struct UnitRow {
     /// The last reported state, if it is not known to be the present one.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<LastState>,
+    #[serde(flatten)]
     machine: Place,
     health: Health,
     #[serde(flatten)]
@@ -430,9 +431,9 @@ pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
     Ok(table::lay_out(&cells, view.has_color))
 }
 
-/// Writes a list as JSON: an array of objects with all fields, on one line.
+/// Writes a list as JSON: an array of objects with all fields.
 pub fn json<R: Row>(rows: &[R]) -> String {
-    let text = serde_json::to_string(rows).unwrap_or_else(|_| "[]".to_owned());
+    let text = serde_json::to_string_pretty(rows).unwrap_or_else(|_| "[]".to_owned());
     format!("{}\n", sanitize::json(&text))
 }
 

@@ -84,3 +84,17 @@ fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {
     let cells: Vec<Vec<String>> = std::iter::once(header).chain(rows).map(Vec::from).collect();
     table::lay_out(&cells, false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_says_from_when_on_it_may_be_another_one() {
+        let now = Timestamp::from_millis(1_000_000_000);
+        let at = now + Duration::from_secs(90);
+        assert_eq!(may_change(at, now), format!("The plan may change at {}.\n", crate::ui::clock(at, now)));
+    }
+}

@@ -1,6 +1,7 @@
 //! Invalid input: one clear error, its exit code, and nothing half done.
 
 use std::io::pipe;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 
 use muster::core::model::Address;
@@ -245,6 +246,27 @@ fn an_invalid_store_is_rejected_and_one_that_is_away_is_unreachable() {
     desk.fails(&["--store", "sqlite:file", "list-units"], 2, &["Error: ", "file"]);
     desk.fails(&["--store", "sqlite:file/muster.db", "list-units"], 2, &["Error: ", "file/muster.db"]);
     desk.fails(&["--store", "sqlite:/proc/muster.db", "list-units"], 2, &["Error: ", "/proc/muster.db"]);
+}
+
+#[test]
+fn a_store_that_other_users_can_read_or_whose_password_is_not_encrypted_is_warned_of() {
+    let desk = Desk::new();
+    desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();
+    let submit =
+        |store: &str| run(desk.command(&["--store", store, "list-unit-files"]).env("MUSTER_ETCD_PASSWORD", "x"));
+    let file = desk.path("copy.db");
+    let store = format!("sqlite:{}", file.display());
+    run(&mut desk.command(&["--store", &store, "submit", "hello.service"])).ok();
+    assert_eq!(submit(&store).err, "");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warning = format!("Warning: other users can read or write {}: run `chmod 600` on it\n", file.display());
+    assert_eq!(submit(&store).err, warning);
+    let said = submit("etcd://me@127.0.0.1:1");
+    assert_eq!(said.code, Some(3), "{said:#?}");
+    assert!(
+        said.err.contains("Warning: the password of the etcd user me is sent in the clear: use etcds://"),
+        "{said:#?}"
+    );
 }
 
 #[test]

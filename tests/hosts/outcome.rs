@@ -185,6 +185,22 @@ fn a_unit_that_another_unit_has_started_is_not_stopped_in_silence() {
     assert!(say(&["stop", "helper"]).starts_with("Unit helper.service loaded on "));
 }
 
+#[test]
+fn a_strict_unit_is_not_restarted_in_silence_without_a_controller() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let controller = Daemon::controller(&lab, 8);
+    let one = unit_file(&lab, "one.service", &format!("{RUNS}[X-Muster]\nClass=strict\n"));
+    muster(&lab, &["start", &one]).ok();
+    let main = || ssh(&lab, "core-01", "systemctl show --property=MainPID --value one");
+    let before = main();
+    drop(controller);
+    let said = muster(&lab, &["restart", "one"]);
+    let what = "strict units need a running controller, or sweeps with --sweep-every";
+    assert!(said.code == Some(1) && said.err.contains(what), "{said:#?}");
+    assert_eq!(main(), before);
+}
+
 /// journald writes words that it reads after the end of a run without the number of the run.
 #[test]
 fn the_last_words_of_a_unit_are_found_even_if_the_journal_is_late() {

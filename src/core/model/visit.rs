@@ -191,3 +191,17 @@ pub struct Report {
     /// The state of the host afterwards; missing only if it refused before it gave its machine-id.
     pub observation: Option<Observation>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_obeys_a_later_leader_counts_as_sick_and_the_hint_names_the_way_out() {
+        let failure = Refused::LaterLeader(9).failure("h1".to_owned());
+        assert_eq!((failure.kind, failure.phase, failure.host.as_str()), (FailureKind::Sick, Phase::Run, "h1"));
+        let detail = "a later leader, with epoch 9, manages it, and the store does not know that leader";
+        assert_eq!(failure.detail, detail);
+        assert!(failure.hint.unwrap().contains("`muster join --take-over`"));
+    }
+}

@@ -233,6 +233,25 @@ fn why_says_what_a_drain_does_to_a_unit() {
     assert_eq!(row(None).as_deref(), Some(leaves));
 }
 
+#[test]
+fn a_machine_is_shown_with_the_time_of_its_last_answer() {
+    let mut snapshot = strict(None);
+    let (health, since, reason) = (Health::Down, at(NOW - 20), HealthReason::from(HealthEvidence::Answers));
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    snapshot.health.insert(core().id, record);
+    assert_eq!(row(&snapshot, true, "Last seen:"), "never");
+    snapshot.health.get_mut(&core().id).unwrap().last_seen = Some(at(NOW - 30));
+    assert_eq!(row(&snapshot, true, "Last seen:"), time(at(NOW - 30)));
+    snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new(), continuous: true });
+    assert_eq!(row(&snapshot, true, "Last seen:"), "now");
+    snapshot.machines.get_mut(&core().id).unwrap().draining = true;
+    assert_eq!(
+        row(&snapshot, true, "Scheduling:"),
+        "drained: its units move to other machines; uncordoned, it takes no \
+                                                     new units: its health is down"
+    );
+}
+
 /// Returns a row of `machine show`.
 fn row(snapshot: &Snapshot, has_controller: bool, title: &str) -> String {
     let shown = machine(snapshot, &snapshot.machines[&core().id], &[], at(NOW), has_controller, false);
@@ -255,7 +274,12 @@ fn a_machine_that_takes_no_new_units_is_shown_with_the_reason_and_the_end() {
     assert_eq!(row(&snapshot, true, "Scheduling:"), held);
     snapshot.machines.get_mut(&core().id).unwrap().cordoned = true;
     assert_eq!(row(&snapshot, true, "Scheduling:"), format!("cordoned: takes no new units; uncordoned, it {held}"));
-    snapshot.machines.get_mut(&core().id).unwrap().cordoned = false;
+    let machine = snapshot.machines.get_mut(&core().id).unwrap();
+    (machine.draining, machine.drain_by) = (true, Some(at(NOW + 9)));
+    let stops = format!("drained: the remaining units stop at {}; uncordoned, it {held}", time(at(NOW + 9)));
+    assert_eq!(row(&snapshot, true, "Scheduling:"), stops);
+    let machine = snapshot.machines.get_mut(&core().id).unwrap();
+    (machine.draining, machine.drain_by, machine.cordoned) = (false, None, false);
     snapshot.health.get_mut(&core().id).unwrap().health = Health::Down;
     assert_eq!(row(&snapshot, true, "Scheduling:"), "takes no new units: its health is down");
     snapshot.health.clear();

@@ -15,7 +15,10 @@ fn every_reason_has_its_text() {
     let answers = || HealthReason::from(HealthEvidence::Answers);
     let through = HealthEvidence::AnswersThrough { relay: "core-02".to_owned(), direct: attempt() };
     let zone = FailoverBlock::ZoneBrake { zone: "zone=a".to_owned(), silent: 2, all: 3 };
-    let table: [(HealthReason, &str); 13] = [
+    let login = FailedAttempt { phase: Phase::Authenticate, ..attempt() };
+    let login = HealthEvidence::NoAnswer { seconds: 8, attempt: login, peers: PeerReports::default(), asked: false };
+    let table: [(HealthReason, &str); 14] = [
+        (login.into(), "no successful visit for 8 s; authenticate: silence"),
         (answers(), "answers"),
         (HealthEvidence::VisitFailed(attempt()).into(), "connect: silence"),
         (through.into(), "reached through core-02; directly: connect: silence"),
