@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::super::daemon::unit_file;
 use super::super::muster;
@@ -15,6 +16,7 @@ use super::super::until;
 use super::Ground;
 use super::NOTHING;
 use super::control;
+use super::start_controller;
 use super::watch;
 
 /// An action on a host, or on a part of muster.
@@ -94,7 +96,7 @@ pub(super) const OF_A_FILE: [Fault; 2] = [
 ];
 
 /// The other faults of hosts, the network, the store and the controller.
-pub(super) const ALL: [Fault; 20] = [
+pub(super) const ALL: [Fault; 21] = [
     moves("power cut", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
     moves("freeze and thaw", |at, host| at.lab.freeze(host).unwrap(), |at, host| at.lab.thaw(host).unwrap()),
     fenced("power cut, fence command", |at, host| at.lab.kill(host).unwrap(), |at, host| at.lab.boot(host).unwrap()),
@@ -127,6 +129,7 @@ pub(super) const ALL: [Fault; 20] = [
     ),
     stays("controller killed in the middle of a reconcile", kill_busy_controller, restart_busy_controller, 1),
     stays("etcd leader killed", kill_etcd_leader, NOTHING, 20),
+    stays("etcd leaders killed every 4 s, and the controller once", kill_etcd_leaders, NOTHING, 20),
     stays("etcd compacted and defragmented", compact_etcd, NOTHING, 20),
     stays("daemon-reload and daemon-reexec", reload, NOTHING, 20),
     stays("etcd slow", slow_etcd, NOTHING, 30),
@@ -237,6 +240,33 @@ fn etcd_leader(at: &Ground) -> String {
 /// Kills etcd's leader. The systemd of its host may start it again.
 fn kill_etcd_leader(at: &mut Ground, _: &str) {
     signal(at, &etcd_leader(at), "system.slice/etcd.service", "KILL");
+}
+
+/// Reports whether a host's etcd member answers and leads.
+fn leads_etcd(at: &Ground, host: &str) -> bool {
+    let end = format!("{}:2379", at.lab.host(host).unwrap().address);
+    let args = ["--dial-timeout=1s", "--command-timeout=1s", "--endpoints", &end, "endpoint", "status", "-w", "simple"];
+    let said = run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(args));
+    said.code == Some(0) && said.out.split(", ").nth(4) == Some("true")
+}
+
+/// Kills etcd's leaders one after the other for a minute, and the controller with the third.
+fn kill_etcd_leaders(at: &mut Ground, _: &str) {
+    let mut kills = 0;
+    for number in 0..15 {
+        let next = Instant::now() + Duration::from_secs(4);
+        // While etcd elects one there is none.
+        if let Some(leader) = at.lab.hosts().iter().find(|host| leads_etcd(at, &host.name)) {
+            signal(at, &leader.name, "system.slice/etcd.service", "KILL");
+            kills += 1;
+        }
+        if number == 2 {
+            at.controller().kill();
+            at.controller.replace(start_controller(&at.lab));
+        }
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    assert!(kills >= 10, "{kills}");
 }
 
 /// Makes the etcd member of a host the leader, and cuts the host off. Its clients get no packet.

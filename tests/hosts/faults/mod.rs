@@ -248,14 +248,19 @@ fn fenced(lab: &Lab) -> std::path::PathBuf {
 }
 
 fn control(lab: &Lab) -> Daemon {
+    let daemon = start_controller(lab);
+    daemon.says("leads (epoch ");
+    daemon
+}
+
+/// Starts a controller that may have to wait before it leads.
+fn start_controller(lab: &Lab) -> Daemon {
     // Several faults follow each other within minutes. They must not count as flapping.
     let lease = std::env::var("MUSTER_LEASE").unwrap_or_else(|_| "20".to_owned());
     let inventory = fenced(lab).display().to_string();
     let args =
         ["--inventory", &inventory, "controller", "--hold-down", "0", "--failover-limit", "100", "--lease", &lease];
-    let daemon = Daemon::start(lab, &args);
-    daemon.says("leads (epoch ");
-    daemon
+    Daemon::start(lab, &args)
 }
 
 /// Returns the file of a unit. Each copy of a strict unit holds a lock in the folder that all hosts share, and leaves a note
