@@ -246,7 +246,7 @@ fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
 }
 
 fn notified(shared: &Shared, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {
-    let known = |name: &str| shared.notified_by(task, name).next().is_some();
+    let known = |name: &str| !shared.notified_by(name).is_empty();
     let mut names = Vec::new();
     for name in &task.settings.notify {
         match scope.fill(&name.as_str().into())? {

@@ -80,6 +80,8 @@ fn check_templates(file: &Path, key: &str, node: &Node) -> Result<(), Diagnostic
 #[derive(Default)]
 struct Found {
     handlers: Vec<PlayNode>,
+    /// The handlers of roles that tasks import.
+    imported: Vec<PlayNode>,
     defaults: Vars,
     vars: Vars,
     /// The names of the roles that the play lists.

@@ -1,5 +1,6 @@
 //! The typed form of a playbook: plays and tasks, each with its place in the file.
 
+use std::collections::BTreeSet;
 use std::hash::DefaultHasher;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
@@ -138,20 +139,23 @@ impl Shared {
         }
     }
 
-    /// Returns the indices of the handlers with a name, or that listen to it. Of several with the same name, that of the
-    /// task's own role counts, or else the last one.
-    pub fn notified_by<'p>(&'p self, task: &Task, name: &'p str) -> impl Iterator<Item = usize> + 'p {
-        let find = |is_near: &dyn Fn(&Task) -> bool| {
-            let is_called = |node: &Node| node.task().is_some_and(|task| task.is_called(name) && is_near(task));
-            self.handlers.iter().rposition(is_called)
-        };
-        let role = |task: &Task| task.origin.role.as_ref().map(|role| role.path.clone());
-        let own = role(task);
-        let named =
-            own.and_then(|own| find(&|handler| role(handler).as_ref() == Some(&own))).or_else(|| find(&|_| true));
-        let listens = move |node: &Node| node.task().is_some_and(|task| task.listen.iter().any(|topic| topic == name));
-        let listening = self.handlers.iter().enumerate().filter(move |(_, node)| listens(node)).map(|(index, _)| index);
-        named.into_iter().chain(listening.filter(move |index| Some(*index) != named))
+    /// Returns the indices of the handlers with a name, or that listen to it. Of several with the same name, one counts: the
+    /// first one in the list of handlers that was loaded last, as in Ansible.
+    pub fn notified_by(&self, name: &str) -> BTreeSet<usize> {
+        let handlers = self.latest_first();
+        let named = handlers.iter().find(|(_, handler)| handler.is_called(name)).map(|(index, _)| *index);
+        let mut seen = BTreeSet::new();
+        let listening = handlers.iter().filter(|(_, handler)| handler.listens_to(name));
+        let listening = listening.filter(|(_, handler)| !handler.has_own_name() || seen.insert(&handler.name));
+        named.into_iter().chain(listening.map(|(index, _)| *index)).collect()
+    }
+
+    /// Returns the handlers with their indices. Of the lists that were loaded, the last one comes first.
+    fn latest_first(&self) -> Vec<(usize, &Arc<Task>)> {
+        let handlers: Vec<_> =
+            self.handlers.iter().enumerate().filter_map(|(index, node)| Some((index, node.task()?))).collect();
+        let lists = handlers.chunk_by(|(_, one), (_, other)| Arc::ptr_eq(&one.origin, &other.origin));
+        lists.rev().flatten().copied().collect()
     }
 }
 
@@ -397,6 +401,17 @@ impl Task {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loop {
     /// How the value becomes the items.
+
+    /// Reports whether a handler listens to a topic. It may be written with the handler's role.
+    fn listens_to(&self, name: &str) -> bool {
+        let of_role = || self.origin.role.as_ref().and_then(|role| name.strip_prefix(&role.name)?.strip_prefix(" : "));
+        self.listen.iter().any(|topic| topic == name || of_role() == Some(topic))
+    }
+
+    /// Reports whether it has a name of its own, and not that of its module.
+    fn has_own_name(&self) -> bool {
+        self.name != self.action
+    }
     pub kind: LoopKind,
     /// The value, in which text may be a template.
     pub value: Value,

@@ -314,7 +314,7 @@ impl<'a> PlayIterator<'a> {
         counts.changed += usize::from(outcome.changed);
         // A failure notifies no handler, even if it is ignored.
         if outcome.status == Status::Changed {
-            state.notified.extend(notify.iter().flat_map(|name| self.shared.notified_by(task, name)));
+            state.notified.extend(notify.iter().flat_map(|name| self.shared.notified_by(name)));
         }
         state.cursor.advance(handlers, &mut state.notified);
     }

@@ -105,7 +105,12 @@ impl Parser<'_> {
             Include::Role { name, from, .. } => {
                 let path = self.find_role(&name, &from)?.ok_or_else(|| self.no_role(at, &name))?;
                 let call = self.role_of_task(&name, &path, &from);
-                Ok(Some(self.role(at, call, &inherited)?.nodes))
+                let outer = std::mem::take(&mut self.found.borrow_mut().handlers);
+                let read = self.role(at, call, &inherited)?;
+                let mut found = self.found.borrow_mut();
+                let handlers = std::mem::replace(&mut found.handlers, outer);
+                found.imported.extend(handlers);
+                Ok(Some(read.nodes))
             }
         }
     }

@@ -63,7 +63,7 @@ pub fn include(
             name.clone()
         }
     };
-    let handlers = found.handlers.into();
+    let handlers = found.imported.into_iter().chain(found.handlers).collect();
     let shared = Shared { handlers, defaults: found.defaults.into(), vars: found.vars.into() };
     Ok(Included { title, nodes: nodes.into(), shared })
 }
@@ -110,7 +110,7 @@ impl Parser<'_> {
         let mut found = self.found.borrow_mut();
         found.checked = inner.checked;
         found.is_open |= inner.is_open;
-        found.later.extend(inner.handlers.into_iter().chain(inner.later));
+        found.later.extend(inner.imported.into_iter().chain(inner.handlers).chain(inner.later));
         read.map(drop)
     }
 

@@ -112,8 +112,8 @@ impl Parser<'_> {
         let handlers = handlers.map_or(Ok(Vec::new()), |(_, node)| self.handlers(node, &inherited))?;
         let found = self.found.take();
         play.roles = found.names;
-        // The handlers of roles come first, so that those of the play win.
-        let handlers = found.handlers.into_iter().chain(handlers).collect();
+        // As in Ansible: of the handlers with one name, those of the list that comes last win.
+        let handlers = found.handlers.into_iter().chain(handlers).chain(found.imported).collect();
         play.shared = Shared { handlers, defaults: found.defaults.into(), vars: found.vars.into() };
         if !found.is_open {
             self.check_notified(node.at, &play, found.later)?;
@@ -219,7 +219,7 @@ impl Parser<'_> {
             return Ok(());
         }
         for task in play.all_tasks() {
-            let unknown = |name: &&String| !name.contains("{{") && shared.notified_by(task, name).next().is_none();
+            let unknown = |name: &&String| !name.contains("{{") && shared.notified_by(name).is_empty();
             if let Some(name) = task.settings.notify.iter().find(unknown) {
                 let at = if task.at == Position::default() { at } else { task.at };
                 let mut error = self.error(at, format!("the play has no handler called `{name}`"));
