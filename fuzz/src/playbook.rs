@@ -42,7 +42,12 @@ pub fn template(data: &[u8]) {
     let scope = scope(text);
     assert_eq!(scope.render("{{ said }}").as_deref(), Ok(text));
     assert_eq!(scope.fill(&"{{ said }}".into()), Ok(text.into()));
-    let _ = (scope.render(text), scope.render_file_in(text, None), scope.holds(text), scope.variable("given"));
+    let _ = (
+        scope.render(text),
+        scope.render_file_in(text, None, muster::playbook::template::Syntax::default()),
+        scope.holds(text),
+        scope.variable("given"),
+    );
     let filled = scope.text(text);
     assert!(is_template(text) || filled.as_deref() == Ok(text), "{filled:?}");
 }

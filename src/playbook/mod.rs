@@ -40,3 +40,4 @@ pub mod start_at;
 pub mod step;
 pub mod tags;
 pub mod template;
+mod text_encoding;

@@ -46,7 +46,7 @@ use crate::inventory::Vars;
 use crate::vault::ClosedValue;
 use crate::vault::Keyring;
 use environment::FUEL;
-use environment::Syntax;
+pub use environment::Syntax;
 use file_variables::file_variables;
 use hosts::HostVars;
 pub use hosts::Hosts;
@@ -334,8 +334,8 @@ impl Scope {
     }
 
     /// Renders a file. Its first line may change the syntax (`#jinja2: …`). Templates that it includes, imports or extends are searched in its folder, then as lookups do.
-    pub fn render_file_in(&self, text: &str, folder: Option<&Path>) -> Result<String, String> {
-        let (syntax, text) = Syntax::split(text)?;
+    pub fn render_file_in(&self, text: &str, folder: Option<&Path>, syntax: Syntax) -> Result<String, String> {
+        let (syntax, text) = Syntax::split(syntax, text)?;
         let mut environment = if syntax == Syntax::default() {
             ENVIRONMENT.clone()
         } else {
@@ -366,7 +366,7 @@ impl Scope {
             self.with(Layer::data(Arc::new(file_variables(path, given)))).with(Layer::data(Arc::new(extra)));
         scope.evaluation = Evaluation { steps: Arc::clone(&self.evaluation.steps), ..Evaluation::default() };
         scope.depth = self.depth + 1;
-        scope.render_file_in(text, path.parent())
+        scope.render_file_in(text, path.parent(), Syntax::default())
     }
 
     fn render_in(
@@ -569,7 +569,7 @@ pub fn check_text(text: &str) -> Result<(), String> {
 
 /// Checks a template file as [`check_text`] does. Its first line may change the syntax.
 pub fn check_file(text: &str) -> Result<(), String> {
-    let (syntax, text) = Syntax::split(text)?;
+    let (syntax, text) = Syntax::split(Syntax::default(), text)?;
     let prepared = source::template(&text.replace("\r\n", "\n"), &syntax.delimiters, Backslashes::Escape)?;
     names::check(&prepared.names, text.contains("import"))?;
     let environment = environment::environment(&syntax).map_err(|error| explain(&error, []))?;

@@ -23,7 +23,7 @@ fn mask(printed: &str, work: &str) -> String {
         Some((head, _)) if line.starts_with("fatal:") || line.starts_with("failed:") => format!("{head} => {{...}}"),
         _ => line.to_owned(),
     };
-    let masked: String = printed.replace(work, "WORK").lines().map(|line| short(line) + "\n").collect();
+    let masked: String = printed.replace(work, "WORK").split_terminator('\n').map(|line| short(line) + "\n").collect();
     backup().replace_all(&masked, ".BACKUP~").into_owned()
 }
 
@@ -70,8 +70,8 @@ fn list(work: &Path) -> String {
             let content = std::fs::read(&path).unwrap();
             // A file with NUL is not text.
             let content = if content.contains(&0) { Vec::new() } else { content };
-            let lines =
-                String::from_utf8_lossy(&content).lines().map(|line| format!("    |{line}\n")).collect::<String>();
+            let lines = String::from_utf8_lossy(&content);
+            let lines: String = lines.split_terminator('\n').map(|line| format!("    |{line}\n")).collect();
             listing.push_str(&lines);
         } else {
             writeln!(listing, "other {name}").unwrap();

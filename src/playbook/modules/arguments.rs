@@ -16,6 +16,7 @@ use crate::playbook::mode::Mode;
 use crate::playbook::template;
 use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
+use crate::playbook::template::Syntax;
 use crate::playbook::template::file_variables::file_variables;
 
 /// The largest file that a playbook may copy to a host, in bytes.
@@ -141,12 +142,12 @@ impl Arguments<'_> {
     }
 
     /// Returns the content of a template file with its templates filled in. The argument of this name has its name.
-    pub fn render_file(&self, name: &str, path: &Path) -> Result<String, String> {
+    pub fn render_file(&self, name: &str, path: &Path, syntax: Syntax) -> Result<String, String> {
         let text = String::from_utf8(self.read(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
         let mut variables = file_variables(path, &self.required(name)?);
         variables.extend(self.text("dest")?.map(|dest| ("template_destpath".to_owned(), dest.into())));
         let scope = self.scope.with(Layer::data(Arc::new(variables)));
-        scope.render_file_in(&text, path.parent()).map_err(|detail| format!("{}: {detail}", path.display()))
+        scope.render_file_in(&text, path.parent(), syntax).map_err(|detail| format!("{}: {detail}", path.display()))
     }
 }
 

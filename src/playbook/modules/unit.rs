@@ -13,6 +13,7 @@ use crate::core::unit::UnitName;
 use crate::playbook::action::Action;
 use crate::playbook::cluster::UnitGoal;
 use crate::playbook::cluster::UnitRequest;
+use crate::playbook::template::Syntax;
 
 /// Requests a unit.
 pub(super) struct Unit;
@@ -61,7 +62,7 @@ impl Module for Unit {
             (path, text)
         } else if arguments.args.contains_key("template") {
             let path = arguments.find_file("template", "templates")?;
-            let text = arguments.render_file("template", &path)?;
+            let text = arguments.render_file("template", &path, Syntax::default())?;
             (path, text)
         } else if let Some(text) = arguments.text("content")? {
             (PathBuf::from("content"), text)

@@ -35,7 +35,7 @@ pub(super) const FUEL: u64 = 500_000;
 
 /// The syntax of a template, which its first line may change (`#jinja2: lstrip_blocks: True`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Syntax {
+pub struct Syntax {
     pub(super) delimiters: Delimiters,
     pub(super) newline: String,
     trim_blocks: bool,
@@ -60,8 +60,7 @@ const HEADER: &str = "#jinja2:";
 
 impl Syntax {
     /// Splits off the first line of a template if it changes the syntax, and returns the syntax and the rest.
-    pub(super) fn split(text: &str) -> Result<(Self, &str), String> {
-        let mut syntax = Self::default();
+    pub(super) fn split(mut syntax: Self, text: &str) -> Result<(Self, &str), String> {
         let Some(header) = text.strip_prefix(HEADER) else { return Ok((syntax, text)) };
         let (line, rest) = header.split_once('\n').unwrap_or((header, ""));
         for pair in line.split(',') {
@@ -73,34 +72,49 @@ impl Syntax {
         Ok((syntax, rest))
     }
 
+    /// Changes one thing, as the first line of a file has it.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let wrong = |expected: &str| format!("invalid `{name}` {value} in the first line: expected {expected}");
-        let flag = match value {
-            "True" | "true" => Some(true),
-            "False" | "false" => Some(false),
-            _ => None,
-        };
-        let flag = |slot: &mut bool| flag.map(|flag| *slot = flag).ok_or_else(|| wrong("True or False"));
-        let text = |slot: &mut String| {
-            let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-            let text = within('\'').or_else(|| within('"')).filter(|text| !text.is_empty());
-            *slot = text.ok_or_else(|| wrong("a text in quotes"))?.replace("\\r", "\r").replace("\\n", "\n");
-            Ok(())
-        };
-        let Delimiters { block, variable, comment } = &mut self.delimiters;
-        match name {
-            "trim_blocks" => flag(&mut self.trim_blocks),
-            "lstrip_blocks" => flag(&mut self.lstrip_blocks),
-            "keep_trailing_newline" => flag(&mut self.keep_trailing_newline),
-            "newline_sequence" => text(&mut self.newline),
-            "block_start_string" => text(&mut block[0]),
-            "block_end_string" => text(&mut block[1]),
-            "variable_start_string" => text(&mut variable[0]),
-            "variable_end_string" => text(&mut variable[1]),
-            "comment_start_string" => text(&mut comment[0]),
-            "comment_end_string" => text(&mut comment[1]),
-            _ => Err(format!("muster knows no `{name}` in the first line of a template")),
+        if let Some(slot) = self.flag(name) {
+            *slot = match value {
+                "True" | "true" => true,
+                "False" | "false" => false,
+                _ => return Err(wrong("True or False")),
+            };
+            return Ok(());
         }
+        let slot =
+            self.text(name).ok_or_else(|| format!("muster knows no `{name}` in the first line of a template"))?;
+        let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+        let text = within('\'').or_else(|| within('"')).filter(|text| !text.is_empty());
+        *slot = text.ok_or_else(|| wrong("a text in quotes"))?.replace("\\r", "\r").replace("\\n", "\n");
+        Ok(())
+    }
+
+    /// Returns the switch with a name.
+    pub(in crate::playbook) fn flag(&mut self, name: &str) -> Option<&mut bool> {
+        Some(match name {
+            "trim_blocks" => &mut self.trim_blocks,
+            "lstrip_blocks" => &mut self.lstrip_blocks,
+            "keep_trailing_newline" => &mut self.keep_trailing_newline,
+            _ => return None,
+        })
+    }
+
+    /// Returns the text with a name.
+    pub(in crate::playbook) fn text(&mut self, name: &str) -> Option<&mut String> {
+        let Delimiters { block, variable, comment } = &mut self.delimiters;
+        let ([block, block_end], [variable, variable_end], [comment, comment_end]) = (block, variable, comment);
+        Some(match name {
+            "newline_sequence" => &mut self.newline,
+            "block_start_string" => block,
+            "block_end_string" => block_end,
+            "variable_start_string" => variable,
+            "variable_end_string" => variable_end,
+            "comment_start_string" => comment,
+            "comment_end_string" => comment_end,
+            _ => return None,
+        })
     }
 
     fn config(&self) -> Result<SyntaxConfig, Error> {

@@ -9,6 +9,7 @@ use super::Hosts;
 use super::Layer;
 use super::Scope;
 use super::Surroundings;
+use super::Syntax;
 use super::to_json;
 use crate::inventory::Vars;
 
@@ -133,7 +134,7 @@ fn the_first_line_of_a_file_may_change_the_syntax() {
         ("#jinja2: trim_blocks\n", Err("expected `#jinja2: NAME: VALUE, …`")),
         ("#jinja2: line_statement_prefix: '%'\n", Err("no `line_statement_prefix`")),
     ] {
-        match (scope().render_file_in(&format!("{header}{text}"), None), expected) {
+        match (scope().render_file_in(&format!("{header}{text}"), None, Syntax::default()), expected) {
             (Ok(rendered), Ok(expected)) => assert_eq!(rendered, expected, "{header}"),
             (Err(why), Err(expected)) => assert!(why.contains(expected), "{header}: {why}"),
             (rendered, _) => panic!("{header}: {rendered:?}"),
@@ -366,7 +367,7 @@ fn a_backslash_in_an_expression_of_a_playbook_is_a_backslash_as_in_ansible() {
         assert_eq!(scope.text(text).unwrap(), expected, "{text}");
     }
     let text = r"{{ x | replace(',', '\n') }}";
-    assert_eq!(scope.render_file_in(text, None).unwrap(), "a\nb", "a template file has escapes");
+    assert_eq!(scope.render_file_in(text, None, Syntax::default()).unwrap(), "a\nb", "a template file has escapes");
     assert!(scope.holds(r"x | replace(',', '\n') == 'a\nb'").unwrap(), "a condition has escapes");
     assert_eq!(scope.text(r"{% if '\x41' == 'A' %}same{% endif %}").unwrap(), "same", "a statement has escapes");
 }

@@ -17,10 +17,11 @@ use crate::core::hex;
 use crate::playbook::template::arguments::Arguments;
 use crate::playbook::template::value::text;
 use crate::playbook::template::value::wrong;
+use crate::playbook::text_encoding::TextEncoding;
 
 pub(super) const FILTERS: Table = &[
     ("b64decode", b64decode),
-    ("b64encode", |_, value, _| Ok(Value::from(BASE64_STANDARD.encode(text(value))))),
+    ("b64encode", b64encode),
     ("checksum", |_, value, _| Ok(Value::from(hex::digits(&Sha1::digest(text(value)))))),
     ("hash", hash),
     ("md5", |_, value, _| Ok(Value::from(hex::digits(&md5::compute(text(value)).0)))),
@@ -31,12 +32,26 @@ pub(super) const FILTERS: Table = &[
 /// The namespace of Ansible's identities.
 const NAMESPACE: &str = "361E6D51-FAEC-444A-9079-341386DA8E2E";
 
-fn b64decode(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
+fn encoding(arguments: &Arguments) -> Result<TextEncoding, Error> {
+    TextEncoding::named(&arguments.text(0, "encoding", "utf-8")).map_err(wrong)
+}
+
+fn b64encode(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let bytes = encoding(arguments)?.encode(&text(value)).map_err(wrong)?;
+    Ok(Value::from(BASE64_STANDARD.encode(bytes)))
+}
+
+fn b64decode(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
     // As in Python, other characters than those of the alphabet are skipped.
     let is_known = |c: &char| c.is_ascii_alphanumeric() || "+/=".contains(*c);
     let known: String = text(value).chars().filter(is_known).collect();
     let bytes = BASE64_STANDARD.decode(known).map_err(|error| wrong(format!("invalid Base64: {error}")))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| wrong("the decoded Base64 is not UTF-8"))
+    let encoding = encoding(arguments)?;
+    let failed = || match encoding {
+        TextEncoding::Utf8 => wrong("the decoded Base64 is not UTF-8"),
+        _ => wrong("the decoded Base64 is no text in this encoding"),
+    };
+    encoding.decode(bytes).map(Value::from).ok_or_else(failed)
 }
 
 fn hash(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
