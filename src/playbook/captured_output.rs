@@ -12,10 +12,19 @@ impl CapturedOutput {
     /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` and
     /// `warnings` if something was dropped.
     pub fn into_vars(self) -> Vars {
+        self.vars(|text| text.trim_end_matches(['\r', '\n']))
+    }
+
+    /// Returns the same variables, with the newlines at the end.
+    pub fn into_whole_vars(self) -> Vars {
+        self.vars(|text| text)
+    }
+
+    fn vars(self, strip: impl Fn(&str) -> &str) -> Vars {
         let (mut vars, mut is_cut, mut warnings) = (Vars::new(), false, Vec::new());
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let text = String::from_utf8_lossy(bytes);
-            let text = text.trim_end_matches(['\r', '\n']);
+            let text = strip(&text);
             vars.insert(name.to_owned(), text.into());
             let lines: Vec<Value> = text.lines().take(LINE_LIMIT).map(Value::from).collect();
             is_cut |= lines.len() == LINE_LIMIT && text.lines().nth(LINE_LIMIT).is_some();

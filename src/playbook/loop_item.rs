@@ -184,7 +184,10 @@ impl LoopItem {
     pub(super) fn finish(self, shared: &Shared, task: &Task, outcome: Outcome) -> ItemResult {
         let label = task.looping.as_ref().and_then(|looping| looping.label.as_ref());
         let label = |item: &Value| match label {
-            Some(label) => self.scope.text(label).unwrap_or_else(|_| label.clone()),
+            Some(label) => {
+                let label = Value::from(label.as_str());
+                template::text_of(&self.scope.fill(&label).unwrap_or(label))
+            }
             None => template::text_of(item),
         };
         let item = self.item.clone().map(|item| (item.clone(), label(&item)));

@@ -447,7 +447,7 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
             "p:3:16: the quotes or the `{{ }}` in the arguments do not match",
             "",
         ),
-        ("- hosts: a\n  tasks:\n    - command: x strip_empty_ends=1\n", "p:3:16: module `command` has no", "ends="),
+        ("- hosts: a\n  tasks:\n    - command: x executable=1\n", "p:3:16: module `command` has no", "executable="),
         ("- hosts: a\n  tasks:\n    - command: creates=/x\n", "p:3:16: module `command` needs either `cmd` or", ""),
         (
             "- hosts: a\n  tasks:\n    - command: x\n      args: {creats: y}\n",

@@ -35,6 +35,11 @@ const REMOVES: Parameter = Parameter::new("removes", Kind::Text, "A path or glob
 const STDIN: Parameter = Parameter::new("stdin", Kind::Text, "The text on its stdin.");
 const NEWLINE: Parameter =
     Parameter::new("stdin_add_newline", Kind::Flag, "Whether a newline is added to stdin (default: true).");
+const STRIP: Parameter = Parameter::new(
+    "strip_empty_ends",
+    Kind::Flag,
+    "Whether the newlines at the end of the output are removed (default: true).",
+);
 const WARN: Parameter = Parameter::new("warn", Kind::Flag, "No effect: muster never warns about a command.");
 
 static COMMAND: Spec = Spec::new(
@@ -49,6 +54,7 @@ static COMMAND: Spec = Spec::new(
         REMOVES,
         STDIN,
         NEWLINE,
+        STRIP,
         WARN,
     ],
 )
@@ -67,6 +73,7 @@ static SHELL: Spec = Spec::new(
         REMOVES,
         STDIN,
         NEWLINE,
+        STRIP,
         WARN,
     ],
 )
@@ -124,6 +131,8 @@ struct CommandLine {
     creates: Option<String>,
     removes: Option<String>,
     stdin: Vec<u8>,
+    /// Whether the newlines at the end of its output are removed.
+    strips: bool,
 }
 
 impl CommandLine {
@@ -134,7 +143,8 @@ impl CommandLine {
             stdin = stdin.map(|text| text + "\n");
         }
         let stdin = stdin.unwrap_or_default().into_bytes();
-        Ok(Self { program, cmd, chdir: chdir?, creates: creates?, removes: removes?, stdin })
+        let strips = arguments.flag("strip_empty_ends")?.unwrap_or(true);
+        Ok(Self { program, cmd, chdir: chdir?, creates: creates?, removes: removes?, stdin, strips })
     }
 
     fn script(&self) -> Result<String, QuoteError> {
@@ -144,15 +154,43 @@ impl CommandLine {
                 vec![quote_expanding(shell)?, "-c".to_owned(), shlex::try_quote(line)?.into_owned()]
             }
         };
-        Ok(format!("{}exec {}", self.enter()?, words.join(" ")))
+        let enter = self.enter(&format!("{{ echo '{NO_FOLDER}' >&2; exit 1; }}"))?;
+        Ok(format!("{enter}set -- {}\n{}", words.join(" "), CHECKED_EXEC.replace("MESSAGE", NO_PROGRAM)))
     }
 
-    /// Returns the line that changes to the directory.
-    fn enter(&self) -> Result<String, QuoteError> {
+    /// Returns the line that changes to the directory. `fail` runs if that is not possible.
+    fn enter(&self, fail: &str) -> Result<String, QuoteError> {
         match &self.chdir {
-            Some(folder) => Ok(format!("cd -- {} || exit 1\n", quote_expanding(folder)?)),
+            Some(folder) => Ok(format!("cd -- {} 2>/dev/null || {fail}\n", quote_expanding(folder)?)),
             None => Ok(String::new()),
         }
+    }
+
+    /// Returns the outcome if the program could not run at all.
+    fn not_run(&self, exit: &Exit, output: &CapturedOutput) -> Option<Outcome> {
+        let is = |mark: &str| output.stdout.is_empty() && output.stderr.strip_suffix(b"\n") == Some(mark.as_bytes());
+        match exit {
+            Exit::Code(1) if is(NO_FOLDER) => Some(self.no_folder()),
+            Exit::Code(code) if is(NO_PROGRAM) => {
+                let words = match &self.program {
+                    Program::Words(words) => words.clone(),
+                    Program::Line { shell, line } => vec![shell.clone(), "-c".to_owned(), line.clone()],
+                };
+                let cmd = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
+                Some(Self::failed(cmd.into(), (*code).into(), "Error executing command."))
+            }
+            _ => None,
+        }
+    }
+
+    fn no_folder(&self) -> Outcome {
+        Self::failed(self.cmd.clone(), Value::Null, "Unable to change directory before execution.")
+    }
+
+    fn failed(cmd: Value, code: Value, why: &str) -> Outcome {
+        let mut vars = CapturedOutput::with_limit(0).into_vars();
+        vars.extend([("cmd".to_owned(), cmd), ("rc".to_owned(), code), ("msg".to_owned(), why.into())]);
+        Outcome { detail: vars, ..Outcome::failed("") }
     }
 
     /// Returns why the command need not run, if it need not.
@@ -166,6 +204,7 @@ impl CommandLine {
         match exit {
             Exit::Code(0) => Ok(None),
             Exit::Code(CREATES_EXISTS) => Ok(Some(format!("{} exists", named(&self.creates)))),
+            Exit::Code(FOLDER_MISSING) => Err(self.no_folder()),
             Exit::Code(REMOVES_MISSING) => Ok(Some(format!("{} does not exist", named(&self.removes)))),
             _ => Err(Outcome::failed(reason(&output.stderr))),
         }
@@ -177,7 +216,7 @@ impl CommandLine {
         let mut script = "there() { [ -e \"$1\" ] || [ -L \"$1\" ]; }\n\
             any() { there \"$1\" && return; IFS=; for f in $1; do there \"$f\" && return; done; return 1; }\n"
             .to_owned();
-        script.push_str(&self.enter()?);
+        script.push_str(&self.enter(&format!("exit {FOLDER_MISSING}"))?);
         if let Some(path) = &self.creates {
             script.push_str(&format!("p={}\nif any \"$p\"; then exit {CREATES_EXISTS}; fi\n", quote_expanding(path)?));
         }
@@ -216,7 +255,10 @@ impl HostAction for CommandLine {
         }
         let script = self.script().map_err(unquotable)?;
         let (exit, output) = connection.exec_program(script, self.stdin.clone()).await?;
-        vars.extend(output.into_vars());
+        if let Some(outcome) = self.not_run(&exit, &output) {
+            return Err(outcome);
+        }
+        vars.extend(if self.strips { output.into_vars() } else { output.into_whole_vars() });
         Ok(command_outcome(&exit, vars))
     }
 }
@@ -225,3 +267,28 @@ impl HostAction for CommandLine {
 const CREATES_EXISTS: u32 = 10;
 /// The exit code of [`CommandLine::guard`] if the path of `removes` does not exist.
 const REMOVES_MISSING: u32 = 11;
+/// The exit code of [`CommandLine::guard`] if the folder does not exist.
+const FOLDER_MISSING: u32 = 12;
+/// The line on stderr if the folder cannot be entered.
+const NO_FOLDER: &str = "muster: cannot change to the folder of the command";
+/// The line on stderr if the program cannot run.
+const NO_PROGRAM: &str = "muster: cannot run the program";
+/// Runs the program in `$@`. If it does not exist, the exit code is 2, as Python's error number. If it may not be run, the
+/// code is 13. The name of the variable is one that the environment of the program does not have.
+const CHECKED_EXEC: &str = r#"muster_program=$1
+case $1 in
+*/*) ;;
+*)
+    muster_program=
+    IFS=:
+    for muster_folder in $PATH; do
+        muster_folder=${muster_folder:-.}/$1
+        if [ -f "$muster_folder" ] && [ -x "$muster_folder" ]; then muster_program=$muster_folder; break; fi
+    done
+    unset IFS
+    ;;
+esac
+if [ ! -e "$muster_program" ]; then echo 'MESSAGE' >&2; exit 2; fi
+if [ ! -f "$muster_program" ] || [ ! -x "$muster_program" ]; then echo 'MESSAGE' >&2; exit 13; fi
+exec "$@"
+"#;

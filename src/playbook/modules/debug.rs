@@ -41,7 +41,8 @@ impl Module for Debug {
             Some(Value::String(expression)) => (expression.clone(), value_of(arguments, expression)),
             Some(value) => (value.to_string(), value.clone()),
             None => {
-                let message = arguments.value("msg").cloned();
+                // As in Ansible, a message may be null.
+                let message = arguments.args.get("msg").cloned();
                 ("msg".to_owned(), message.unwrap_or_else(|| "Hello world!".into()))
             }
         };

@@ -1,14 +1,11 @@
 //! `raw`: runs a line of shell on the host, and nothing around it.
 
-use serde_json::Value;
-
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
 use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
-use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::HostConnection;
@@ -65,10 +62,6 @@ impl HostAction for RawLine {
         };
         let (exit, output) = connection.exec(script.map_err(unquotable)?, Vec::new(), None).await?;
         // Ansible keeps the newlines at the end of the output.
-        let [stdout, stderr] =
-            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let mut vars: Vars = output.into_vars();
-        vars.extend([("stdout".to_owned(), Value::from(stdout)), ("stderr".to_owned(), stderr.into())]);
-        Ok(command_outcome(&exit, vars))
+        Ok(command_outcome(&exit, output.into_whole_vars()))
     }
 }
