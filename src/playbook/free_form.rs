@@ -33,7 +33,7 @@ fn read_with(line: &str, is_option: impl Fn(&str) -> bool) -> Option<FreeForm> {
     for Word { blanks, text } in split_words(line)? {
         match text.split_once('=') {
             Some((name, value)) if is_option(name) => {
-                form.options.push((name.to_owned(), unquoted(value).to_owned()));
+                form.options.push((name.to_owned(), unquoted(&unescaped(value)).to_owned()));
             }
             // A single backslash remains where a line is continued.
             _ if text == "\\" => is_continued = true,
@@ -95,6 +95,48 @@ fn split_words(line: &str) -> Option<Vec<Word>> {
     (template.is_none() && quote.is_none()).then_some(words)
 }
 
+/// Replaces the escapes of Python in a value, as Ansible does with quotes and without. Other backslashes stay.
+fn unescaped(value: &str) -> String {
+    let (mut text, mut rest) = (String::new(), value);
+    while let Some((before, after)) = rest.split_once('\\') {
+        text.push_str(before);
+        if let Some((c, remaining)) = escaped(after) {
+            text.push(c);
+            rest = remaining;
+        } else {
+            text.push('\\');
+            rest = after;
+        }
+    }
+    text + rest
+}
+
+/// Returns the character of an escape, whose backslash is left out, and the text after it.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    let digits = |count: usize| {
+        let (digits, rest) = text.get(1..)?.split_at_checked(count)?;
+        let is_number = digits.chars().all(|c| c.is_ascii_hexdigit());
+        let code = u32::from_str_radix(digits, 16).ok().filter(|_| is_number);
+        Some((char::from_u32(code?)?, rest))
+    };
+    let c = match chars.next()? {
+        'x' => return digits(2),
+        'u' => return digits(4),
+        'U' => return digits(8),
+        'a' => '\u{7}',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{b}',
+        c @ ('\\' | '\'' | '"') => c,
+        _ => return None,
+    };
+    Some((c, chars.as_str()))
+}
+
 fn unquoted(value: &str) -> &str {
     let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
     within('"').or_else(|| within('\'')).unwrap_or(value)
@@ -127,6 +169,8 @@ mod tests {
             ("echo it\\'s '  ' warn=no", "echo it\\'s '  '", &[("warn", "no")]),
             ("ls creates=", "ls", &[("creates", "")]),
             ("creates=/x", "", &[("creates", "/x")]),
+            (r"ls stdin='a\n\x41\u00e9\q\1' \n", r"ls \n", &[("stdin", "a\nA\u{e9}\\q\\1")]),
+            (r#"ls stdin="\\n \"q\"" chdir=a\tb\"#, "ls", &[("stdin", "\\n \"q\""), ("chdir", "a\tb\\")]),
         ] {
             let form = read(line).unwrap();
             let found: Vec<_> = form.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
