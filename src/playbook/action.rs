@@ -66,6 +66,11 @@ pub trait HostAction: Send + Sync {
     /// Does it, or predicts it if the connection is for a check. A step that fails ends it: its outcome is the error.
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome>;
 
+    /// Returns the line that is printed before it begins, if there is one.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
     /// Reports whether one script does everything. In the background, the host then needs muster no more.
     fn is_one_script(&self) -> bool {
         false

@@ -112,10 +112,33 @@ struct HostTask<'h, 'e> {
     jobs: &'h Jobs<'e>,
 }
 
-/// A host on which a run of a task is about to be repeated, and how often it may be.
-struct Retrying {
-    host: String,
-    left: u64,
+/// What a task that is under way on a host has to say.
+enum Note {
+    /// It is about to run again, at most this often.
+    Retry { host: String, delegate: Option<String>, left: u64 },
+    /// It is about to do this.
+    Notice { host: String, text: String },
+    /// An item has ended.
+    Item { host: String, result: Box<ItemResult> },
+}
+
+impl Note {
+    fn host(&self) -> &str {
+        let (Self::Retry { host, .. } | Self::Notice { host, .. } | Self::Item { host, .. }) = self;
+        host
+    }
+
+    /// Shows it. `title` is that of the task.
+    fn show(&self, state: &mut RunState<'_, '_>, (task, title): (&Task, &str)) {
+        match self {
+            Self::Retry { host, delegate, left } => {
+                let (delegate, left) = (delegate.as_deref(), *left);
+                (state.callback)(&Event::Retry { host, delegate, task: title, left });
+            }
+            Self::Notice { text, .. } => (state.callback)(&Event::Notice(text)),
+            Self::Item { host, result } => state.show_item(host, task, result),
+        }
+    }
 }
 
 /// A task of the cluster on one host.
@@ -418,7 +441,7 @@ impl Executor<'_> {
         (task, title): (&Task, &str),
         hosts: Vec<(&Host, Scope)>,
     ) {
-        let (retries, mut retried) = mpsc::unbounded_channel();
+        let (notes, mut noted) = mpsc::unbounded_channel::<Note>();
         let forks = self.forks.min(throttle(task, hosts.first().map(|(_, scope)| scope))).max(1);
         let shared = state.iterator.shared().clone();
         let inventory = Arc::clone(&state.inventory);
@@ -426,17 +449,20 @@ impl Executor<'_> {
         let running = hosts.into_iter().map(async |(host, scope)| {
             tokio::task::yield_now().await;
             let host_task = HostTask { host, scope, inventory: &inventory, jobs: &jobs };
-            (host, self.run_items((&shared, task), host_task, &retries).await)
+            (host, self.run_items((&shared, task), host_task, &notes).await)
         });
         let mut running = pin!(stream::iter(running).buffer_unordered(forks));
         loop {
             tokio::select! {
                 biased;
-                Some(Retrying { host, left }) = retried.recv() => {
-                    (state.callback)(&Event::Retry { host: &host, task: title, left });
-                }
+                Some(note) = noted.recv() => note.show(state, (task, title)),
                 ended = running.next() => match ended {
-                    Some((host, results)) => state.record_result(&host.name, task, results),
+                    Some((host, results)) => {
+                        while let Ok(note) = noted.try_recv() {
+                            note.show(state, (task, title));
+                        }
+                        state.record_shown_result(&host.name, task, results);
+                    }
                     None => break,
                 },
             }
@@ -449,7 +475,7 @@ impl Executor<'_> {
         &'e self,
         (shared, task): (&Shared, &Task),
         host_task: HostTask<'_, 'e>,
-        retries: &UnboundedSender<Retrying>,
+        notes: &UnboundedSender<Note>,
     ) -> Vec<ItemResult> {
         let HostTask { host, scope, .. } = &host_task;
         let items = match items_of(task, scope) {
@@ -463,7 +489,7 @@ impl Executor<'_> {
                 tokio::time::sleep(pause).await;
             }
             let item = LoopItem::new(task, (item.as_ref(), &items), (scope, &set));
-            let run = self.run_item(task, &host_task, &item, retries);
+            let run = self.run_item(task, &host_task, &item, notes);
             let outcome = self.running.during(&host.name, &task.name, run).await;
             set.extend(&outcome.set);
             let (outcome, is_last) = match item.breaks(task, &outcome) {
@@ -471,7 +497,11 @@ impl Executor<'_> {
                 Err(why) => (Outcome::failed(why), true),
             };
             let lost = outcome.status == Status::Unreachable;
-            results.push(item.finish(shared, task, outcome));
+            let result = item.finish(shared, task, outcome);
+            if result.item.is_some() {
+                let _ = notes.send(Note::Item { host: host.name.clone(), result: Box::new(result.clone()) });
+            }
+            results.push(result);
             if lost || is_last {
                 break;
             }
@@ -485,7 +515,7 @@ impl Executor<'_> {
         task: &Task,
         host_task: &HostTask<'_, 'e>,
         item: &LoopItem,
-        retries: &UnboundedSender<Retrying>,
+        notes: &UnboundedSender<Note>,
     ) -> Outcome {
         let action = match &item.state {
             Ok(action) => action,
@@ -496,6 +526,11 @@ impl Executor<'_> {
             Err(why) => return Outcome::failed(why),
         };
         let mut attempt = 1;
+        if let Action::Host(action) = action
+            && let Some(text) = action.notice()
+        {
+            let _ = notes.send(Note::Notice { host: host_task.host.name.clone(), text });
+        }
         loop {
             let mut outcome = item.judge(task, self.run_action(task, host_task, (item, action)).await);
             if attempts == 1 || outcome.status == Status::Unreachable {
@@ -516,7 +551,8 @@ impl Executor<'_> {
                 Err(why) => return Outcome::failed(why),
             }
             // The receiver ends after all senders.
-            let _ = retries.send(Retrying { host: host_task.host.name.clone(), left: attempts - attempt });
+            let (host, delegate) = (host_task.host.name.clone(), item.delegate(task).ok().flatten());
+            let _ = notes.send(Note::Retry { host, delegate, left: attempts - attempt });
             tokio::time::sleep(delay).await;
             attempt += 1;
         }

@@ -41,6 +41,7 @@ pub(super) struct LoopItem {
 }
 
 /// The result of one item.
+#[derive(Clone)]
 pub(super) struct ItemResult {
     /// The item, with the text that stands for it.
     pub(super) item: Option<(Value, String)>,

@@ -19,6 +19,7 @@ pub fn render(event: &Event<'_>, module: &str) -> String {
         Event::Host { host, outcome, .. } => {
             differences(outcome) + &host_lines(host, outcome, COMMANDS.contains(&module))
         }
+        Event::Notice(text) => format!("{text}\n"),
         Event::Retry { .. }
         | Event::Play(_)
         | Event::NoHosts

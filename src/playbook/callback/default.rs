@@ -36,7 +36,10 @@ pub fn render(event: &Event<'_>, verbose: bool) -> String {
             }
             line
         }
-        Event::Retry { host, task, left } => format!("FAILED - RETRYING: [{host}]: {task} ({left} retries left).\n"),
+        Event::Retry { host, delegate, task, left } => {
+            format!("FAILED - RETRYING: [{}]: {task} ({left} retries left).\n", with_delegate(host, *delegate))
+        }
+        Event::Notice(text) => format!("{text}\n"),
         Event::Included { title, hosts, item } => {
             let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
             format!("included: {title} for {}{item}\n", hosts.join(", "))
@@ -64,7 +67,11 @@ fn host_line(host: &str, (outcome, verbose): (&Outcome, bool), looped: bool) -> 
 
 /// Returns the name of a host, with the host on which the task ran in its stead.
 fn label(host: &str, outcome: &Outcome) -> String {
-    match outcome.delegate.as_deref().filter(|delegate| *delegate != host && outcome.status != Status::Skipped) {
+    with_delegate(host, outcome.delegate.as_deref().filter(|_| outcome.status != Status::Skipped))
+}
+
+fn with_delegate(host: &str, delegate: Option<&str>) -> String {
+    match delegate.filter(|delegate| *delegate != host) {
         Some(delegate) => format!("{host} -> {delegate}"),
         None => host.to_owned(),
     }

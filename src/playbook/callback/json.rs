@@ -49,8 +49,12 @@ impl JsonCallback {
                 }
             }
             Event::Recap(stats) => self.stats = stats_to_json(stats),
-            Event::NoHosts | Event::NoHostsLeft | Event::Item { .. } | Event::Included { .. } | Event::Retry { .. } => {
-            }
+            Event::NoHosts
+            | Event::NoHostsLeft
+            | Event::Item { .. }
+            | Event::Included { .. }
+            | Event::Notice(_)
+            | Event::Retry { .. } => {}
         }
     }
 

@@ -49,11 +49,15 @@ pub enum Event<'a> {
     Retry {
         /// The host.
         host: &'a str,
+        /// The other host on which it runs (`delegate_to`).
+        delegate: Option<&'a str>,
         /// The task.
         task: &'a str,
         /// How often it may run again.
         left: u64,
     },
+    /// A task says what it is about to do.
+    Notice(&'a str),
     /// A task ended on a host.
     Host {
         /// The host.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Executor;
 use super::HostTask;
-use super::Retrying;
+use super::Note;
 use super::state::RunState;
 use super::throttle;
 use crate::playbook::callback::Event;
@@ -53,6 +53,9 @@ impl Heading {
 fn end(state: &mut RunState<'_, '_>, play: &Play, step: &HostStep, results: Vec<ItemResult>) {
     state.iterator.begin_step();
     if !state.iterator.is_at(step) {
+        for result in &results {
+            state.show_item(&step.host, &step.task, result);
+        }
         state.report(&step.host, &step.task, results);
         return;
     }
@@ -66,15 +69,18 @@ fn end(state: &mut RunState<'_, '_>, play: &Play, step: &HostStep, results: Vec<
 impl Executor<'_> {
     /// Runs the rest of a batch. Tasks that do not run on the host itself are run one after the other.
     pub(super) async fn run_free<'e>(&'e self, state: &mut RunState<'e, '_>, play: &'e Play) {
-        let (retries, mut retried) = mpsc::unbounded_channel();
+        let (notes, mut noted) = mpsc::unbounded_channel();
         let (mut running, mut busy, mut heading) = (Running::new(), BTreeMap::new(), Heading::default());
         loop {
-            self.begin(state, play, (&mut running, &mut busy, &mut heading), &retries).await;
+            self.begin(state, play, (&mut running, &mut busy, &mut heading), &notes).await;
             tokio::select! {
                 biased;
-                Some(Retrying { host, left }) = retried.recv() => {
-                    let title = busy.get(&host).map(|task: &Arc<Task>| task.title()).unwrap_or_default();
-                    (state.callback)(&Event::Retry { host: &host, task: &title, left });
+                Some(note) = noted.recv() => {
+                    // Items are shown under the heading of their task, when it ends.
+                    let task: Option<&Arc<Task>> = busy.get(note.host());
+                    if let Some(task) = task.filter(|_| !matches!(note, Note::Item { .. })) {
+                        note.show(state, (task, &task.title()));
+                    }
                 }
                 ended = running.next() => match ended {
                     Some(Ended { step, title, results }) => {
@@ -94,7 +100,7 @@ impl Executor<'_> {
         state: &mut RunState<'e, '_>,
         play: &'e Play,
         (running, busy, heading): (&mut Running<'e>, &mut BTreeMap<String, Arc<Task>>, &mut Heading),
-        retries: &UnboundedSender<Retrying>,
+        notes: &UnboundedSender<Note>,
     ) {
         let (mut held, mut full): (BTreeSet<String>, Vec<Arc<Task>>) = Default::default();
         while busy.len() < self.forks.max(1) {
@@ -113,7 +119,7 @@ impl Executor<'_> {
             }
             let at_once = busy.values().filter(|task| Arc::ptr_eq(task, &step.task)).count();
             let (host, task) = (step.host.clone(), Arc::clone(&step.task));
-            if let Some(future) = self.on_one_host(state, play, step, at_once, retries) {
+            if let Some(future) = self.on_one_host(state, play, step, at_once, notes) {
                 busy.insert(host, task);
                 running.push(future);
             } else {
@@ -130,7 +136,7 @@ impl Executor<'_> {
         play: &Play,
         step: HostStep,
         at_once: usize,
-        retries: &UnboundedSender<Retrying>,
+        notes: &UnboundedSender<Note>,
     ) -> Option<BoxFuture<'e, Ended>> {
         let inventory = Arc::clone(&state.inventory);
         self.prepare(state, &step.task);
@@ -140,12 +146,12 @@ impl Executor<'_> {
         if at_once >= throttle(&step.task, Some(&scope)) {
             return None;
         }
-        let (shared, jobs, retries) = (state.iterator.shared().clone(), Arc::clone(&state.jobs), retries.clone());
+        let (shared, jobs, notes) = (state.iterator.shared().clone(), Arc::clone(&state.jobs), notes.clone());
         let run = async move {
             let results = match inventory.hosts.get(&step.host) {
                 Some(host) => {
                     let host_task = HostTask { host, scope, inventory: &inventory, jobs: &jobs };
-                    self.run_items((&shared, &step.task), host_task, &retries).await
+                    self.run_items((&shared, &step.task), host_task, &notes).await
                 }
                 None => Vec::new(),
             };

@@ -61,16 +61,23 @@ impl RunState<'_, '_> {
 
     /// Reports how a task ended on a host, and records it.
     pub(super) fn record_result(&mut self, host: &str, task: &Task, results: Vec<ItemResult>) {
+        for result in &results {
+            self.show_item(host, task, result);
+        }
+        self.record_shown_result(host, task, results);
+    }
+
+    /// Reports how a task ended on a host whose items were shown before, and records it.
+    pub(super) fn record_shown_result(&mut self, host: &str, task: &Task, results: Vec<ItemResult>) {
         let (outcome, notify) = self.report(host, task, results);
         self.iterator.record_result(host, task, &outcome, &notify);
         self.last = Some(outcome);
     }
 
-    /// Reports how a task ended on a host. Returns the outcome and the handlers that it notifies.
+    /// Reports how a task ended on a host whose items were shown. Returns the outcome and the handlers that it notifies.
     pub(super) fn report(&mut self, host: &str, task: &Task, mut results: Vec<ItemResult>) -> (Outcome, Vec<String>) {
         let notify: Vec<String> = results.iter_mut().flat_map(|result| std::mem::take(&mut result.notify)).collect();
         for result in &mut results {
-            self.show_item(host, task, result);
             if let Some(other) = &result.facts_of {
                 self.iterator.set_vars(other, &std::mem::take(&mut result.outcome.set));
             }

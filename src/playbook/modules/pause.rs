@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 use std::io::Write as _;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
@@ -41,26 +43,42 @@ impl Module for Pause {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        let time = |name: &str, unit: f64| -> Result<Option<Duration>, String> {
+        let count = |name: &str| -> Result<Option<u64>, String> {
             let Some(text) = arguments.non_empty(name)? else { return Ok(None) };
-            let seconds = text.parse::<f64>().ok().map(|count| count.max(0.0) * unit);
-            let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            time.map(Some).ok_or_else(|| format!("`{name}` must be a number, not `{text}`"))
+            // As in Ansible, a part of a second or of a minute does not count.
+            let count = text.parse::<f64>().ok().filter(|count| count.is_finite()).map(|count| count.max(0.0).trunc());
+            let count = count.and_then(|count| Duration::try_from_secs_f64(count).ok()).map(|time| time.as_secs());
+            count.map(Some).ok_or_else(|| format!("`{name}` must be a number, not `{text}`"))
         };
-        let limit = time("seconds", 1.0)?.or(time("minutes", 60.0)?);
+        let (minutes, seconds) = (count("minutes")?, count("seconds")?);
+        let in_minutes = minutes.is_some();
+        let limit = minutes.map(|minutes| minutes.saturating_mul(60)).or(seconds).map(|seconds| seconds.max(1));
         let prompt = arguments.non_empty("prompt")?;
         let echo = arguments.flag("echo")?.unwrap_or(true);
-        Ok(Action::on_host(Waiting { limit, prompt, echo }))
+        Ok(Action::on_host(Waiting { limit, in_minutes, prompt, echo }))
     }
 }
 
 struct Waiting {
-    limit: Option<Duration>,
+    /// How many seconds it waits, if it does not wait for the operator.
+    limit: Option<u64>,
+    /// Whether the time is said in minutes.
+    in_minutes: bool,
     prompt: Option<String>,
     echo: bool,
 }
 
 impl Waiting {
+    /// Says how long it took, as Python writes a number.
+    fn report(&self, time: Duration) -> String {
+        let (count, unit) = if self.in_minutes || self.limit.is_none() {
+            (time.as_secs_f64() / 60.0, "minutes")
+        } else {
+            (time.as_secs_f64(), "seconds")
+        };
+        format!("Paused for {:?} {unit}", (count * 100.0).round() / 100.0)
+    }
+
     /// Asks the operator and returns the answer. Without a terminal there is nothing to wait for, as with Ansible.
     async fn ask(&self) -> Result<String, String> {
         if !std::io::stdin().is_terminal() {
@@ -83,19 +101,27 @@ impl Waiting {
 
 #[async_trait::async_trait]
 impl HostAction for Waiting {
+    fn notice(&self) -> Option<String> {
+        let hidden = if self.echo { "" } else { " (output is hidden)" };
+        self.limit.map(|limit| format!("Pausing for {limit} seconds{hidden}"))
+    }
+
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
+        let begun = Instant::now();
         let mut detail = Vars::from_iter([("user_input".to_owned(), "".into()), ("echo".to_owned(), self.echo.into())]);
         match self.limit {
-            Some(limit) if !connection.check => tokio::time::sleep(limit).await,
+            Some(limit) if !connection.check => tokio::time::sleep(Duration::from_secs(limit)).await,
             Some(_) => {}
             None => match self.ask().await {
                 Ok(answer) => drop(detail.insert("user_input".to_owned(), answer.into())),
                 Err(why) => return Err(Outcome::failed(why)),
             },
         }
-        let seconds = self.limit.unwrap_or_default().as_secs_f64();
-        detail.insert("stdout".to_owned(), format!("Paused for {seconds:?} seconds").into());
+        let time = begun.elapsed();
+        detail.insert("stdout".to_owned(), self.report(time).into());
+        detail.insert("stderr".to_owned(), "".into());
         detail.insert("rc".to_owned(), 0.into());
+        detail.insert("delta".to_owned(), time.as_secs().into());
         Ok(Outcome::done(false, detail))
     }
 }
