@@ -55,6 +55,8 @@ pub(super) struct AnsibleConfig {
     asks_vault_password: bool,
     /// Connection variables for hosts that have none.
     pub(super) connection: Vars,
+    /// The file that was read.
+    pub(super) file: Option<PathBuf>,
     /// A sentence for each setting that muster does not take.
     pub(super) notes: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl AnsibleConfig {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
             let wrong = |why: String| CommandError::usage(format!("{}: {why}", path.display()));
             config.take_file(&text, &Places { folder, home: home.clone() }).map_err(wrong)?;
+            config.file = Some(path.clone());
             config.notes.iter_mut().for_each(|note| *note = format!("{}: {note}", path.display()));
         }
         config.take_variables(&environment, &Places { folder: PathBuf::new(), home: home.clone() })?;

@@ -186,7 +186,8 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     let role_folders = config.role_folders();
     let vault = context.vault()?;
     let gathering = config.gathering;
-    let options = Options { settings: play.user.settings(), gathering, role_folders, vault: Arc::clone(&vault) };
+    let (settings, config_file) = (play.user.settings(), config.file.clone());
+    let options = Options { settings, gathering, role_folders, config_file, vault: Arc::clone(&vault) };
     let extra = Arc::new(play.extra.read(&vault)?);
     let limit = play.limit.as_deref().map(hosts::read_limit).transpose()?;
     let selection = Selection::new(&play.tags, &play.skip_tags);

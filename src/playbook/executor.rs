@@ -290,6 +290,7 @@ impl Executor<'_> {
         vars.insert("ansible_verbosity".to_owned(), self.verbosity.into());
         vars.insert("ansible_run_tags".to_owned(), self.selection.only().into());
         vars.insert("ansible_skip_tags".to_owned(), self.selection.skip().into());
+        vars.extend(magic_variables::of_controller(self.options.config_file.as_deref(), &self.environment));
         vars.extend(self.limit.as_ref().map(|limit| ("ansible_limit".to_owned(), limit.clone().into())));
         Arc::new(vars)
     }
@@ -525,12 +526,12 @@ impl Executor<'_> {
             Ok(attempts) => attempts,
             Err(why) => return Outcome::failed(why),
         };
-        let mut attempt = 1;
         if let Action::Host(action) = action
             && let Some(text) = action.notice()
         {
             let _ = notes.send(Note::Notice { host: host_task.host.name.clone(), text });
         }
+        let mut attempt = 1;
         loop {
             let mut outcome = item.judge(task, self.run_action(task, host_task, (item, action)).await);
             if attempts == 1 || outcome.status == Status::Unreachable {

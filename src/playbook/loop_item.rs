@@ -101,6 +101,9 @@ impl LoopItem {
             vars = Arc::new(loop_vars(looping, item, all));
             scope = scope.with(Layer::data(Arc::clone(&vars)));
         }
+        if let Some(vars) = delegated_vars(task, &scope) {
+            scope = scope.with(Layer::written(Arc::new(vars)));
+        }
         let state = match first_false(&task.settings.when, &scope) {
             Ok(None) => action(task, &scope).map_err(|why| Box::new(Outcome::failed(why))),
             Ok(Some(condition)) => Err(Box::new(Outcome::skipped_by(condition))),
@@ -212,6 +215,18 @@ impl LoopItem {
         }
         result
     }
+}
+
+/// Returns the variable with those of the host on which the task runs instead.
+fn delegated_vars(task: &Task, scope: &Scope) -> Option<Vars> {
+    // The name becomes a part of a template, and a host may have printed it. These characters cannot end the text there.
+    let is_plain = |c: char| c.is_alphanumeric() || ".-_:@[]".contains(c);
+    let name = scope.text(task.settings.delegate_to.as_ref()?).ok()?;
+    let name = Some(name).filter(|name| !name.is_empty() && name.chars().all(is_plain))?;
+    // They are looked up when a template reads them.
+    let vars =
+        json!({"ansible_delegated_vars": {&name: format!("{{{{ hostvars[{}] }}}}", Value::from(name.as_str()))}});
+    vars.as_object().cloned()
 }
 
 /// Returns the variables of an item.

@@ -1,6 +1,8 @@
 //! Magic variables, which Ansible always defines: those of the whole inventory and those of one host.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json::json;
@@ -76,6 +78,19 @@ pub fn of_hosts(all: &[String], batch: &[String], is_out: impl Fn(&str) -> bool)
         ("play_hosts", remaining(batch)),
     ];
     vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Returns the variables about the machine on which muster runs: the file of Ansible's configuration, and the Python that
+/// plays give to modules of this machine. muster itself needs no Python.
+pub fn of_controller(config_file: Option<&Path>, environment: &BTreeMap<String, String>) -> Vars {
+    let folders = environment.get("PATH").map(String::as_str).unwrap_or_default().split(':').map(Path::new);
+    let python = folders.map(|folder| folder.join("python3")).find(|path| path.is_absolute() && path.is_file());
+    let python = python.unwrap_or_else(|| PathBuf::from("/usr/bin/python3"));
+    let config_file = config_file.map_or(Value::Null, |path| path.display().to_string().into());
+    Vars::from_iter([
+        ("ansible_config_file".to_owned(), config_file),
+        ("ansible_playbook_python".to_owned(), python.display().to_string().into()),
+    ])
 }
 
 /// Returns the variables of one host: its names and its groups.

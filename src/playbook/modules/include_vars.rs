@@ -19,6 +19,7 @@ use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::SetVars;
 use crate::playbook::template::python_regex;
 use crate::playbook::template::python_regex::Flags;
+use crate::playbook::template::python_regex::Pattern;
 
 /// Sets the variables of files.
 pub(super) struct IncludeVars;
@@ -34,7 +35,16 @@ static SPEC: Spec = Spec::new(
         Parameter::new("extensions", Kind::Words, "The endings of files in the folder (default: yaml, yml, json)."),
         Parameter::new("depth", Kind::Number, "How deep folders are read; 0 for any depth (default: 0)."),
         Parameter::new("files_matching", Kind::Text, "A regular expression for the names of files in the folder."),
-        Parameter::new("ignore_files", Kind::Words, "The names of files in the folder that are left out."),
+        Parameter::new(
+            "ignore_unknown_extensions",
+            Kind::Flag,
+            "Whether a file with another ending is left out (default: false). Otherwise it is an error.",
+        ),
+        Parameter::new(
+            "ignore_files",
+            Kind::Words,
+            "Regular expressions for the ends of the names of files that are left out.",
+        ),
         Parameter::new("hash_behaviour", Kind::Choice(&["replace"]), "Variables of later files replace earlier ones."),
     ],
 )
@@ -79,19 +89,33 @@ fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
     let words = |name: &str| arguments.list(name);
     let endings = words("extensions")?.unwrap_or_else(|| ENDINGS.map(str::to_owned).to_vec());
     let ignored = words("ignore_files")?.unwrap_or_default();
+    let ignored: Vec<_> = ignored
+        .iter()
+        .map(|pattern| python_regex::compile(&format!("{pattern}$"), Flags::default()))
+        .collect::<Result<_, _>>()?;
     let depth = arguments.number("depth")?.filter(|depth| *depth > 0).unwrap_or(u64::MAX);
     let mut files = Vec::new();
     collect(&folder, depth, &mut files)?;
     let matching = arguments.non_empty("files_matching")?;
     let matching = matching.map(|text| python_regex::compile(&text, Flags::default())).transpose()?;
-    let matches = |name: &str| matching.as_ref().is_none_or(|it| it.find(name, 0).is_ok_and(|found| found.is_some()));
     files.retain(|file| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ending = file.extension().unwrap_or_default().to_string_lossy().into_owned();
-        endings.contains(&ending) && !ignored.contains(&name) && matches(&name)
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let is_found = |pattern: &Pattern| pattern.find(&name, 0).is_ok_and(|found| found.is_some());
+        !ignored.iter().any(is_found) && matching.as_ref().is_none_or(is_found)
     });
-    files.sort();
-    Ok(files)
+    // As in Ansible: the files of a folder before those of the folders in it.
+    files.sort_by(|a, b| (a.parent(), a.file_name()).cmp(&(b.parent(), b.file_name())));
+    let is_known = |file: &PathBuf| {
+        let ending = file.extension().unwrap_or_default().to_string_lossy();
+        endings.iter().any(|known| *known == ending)
+    };
+    if arguments.flag("ignore_unknown_extensions")? == Some(true) {
+        files.retain(is_known);
+    }
+    match files.iter().find(|file| !is_known(file)) {
+        Some(file) => Err(format!("{} does not have a valid extension: {}", file.display(), endings.join(", "))),
+        None => Ok(files),
+    }
 }
 
 /// Collects the files of a folder and of the folders in it.

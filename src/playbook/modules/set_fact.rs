@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
@@ -19,7 +21,11 @@ static SPEC: Spec = Spec::new(
     "set_fact",
     &["ansible.builtin"],
     "Sets variables of the host for the rest of the run.",
-    &[Parameter::new("cacheable", Kind::Flag, "Accepted and ignored: muster keeps no facts between runs.")],
+    &[Parameter::new(
+        "cacheable",
+        Kind::Flag,
+        "Whether the variables are also facts, in `ansible_facts` (default: false). muster keeps no facts between runs.",
+    )],
 );
 
 /// Reports whether a text can be the name of a variable.
@@ -51,7 +57,15 @@ impl Module for SetFact {
             return Err("there is no variable to set".to_owned());
         }
         let detail = Vars::from_iter([("ansible_facts".to_owned(), facts.clone().into())]);
-        let set = SetVars { own: Arc::new(facts), ..SetVars::default() };
+        let as_facts = if arguments.flag("cacheable")? == Some(true) { facts_of(&facts) } else { Vars::new() };
+        let set = SetVars { facts: Arc::new(as_facts), own: Arc::new(facts), ..SetVars::default() };
         Ok(Action::done(Outcome { set, ..Outcome::done(false, detail) }))
     }
+}
+
+/// Returns variables as facts. Their names in `ansible_facts` have no prefix.
+fn facts_of(vars: &Vars) -> Vars {
+    let short = |name: &str| name.strip_prefix("ansible_").unwrap_or(name).to_owned();
+    let all: Vars = vars.iter().map(|(name, value)| (short(name), value.clone())).collect();
+    Vars::from_iter([("ansible_facts".to_owned(), Value::Object(all))])
 }

@@ -15,6 +15,8 @@ pub struct Options {
     pub gathering: Gathering,
     /// The folders in which roles are looked up after those of the playbook.
     pub role_folders: Vec<PathBuf>,
+    /// The file of Ansible's configuration that was read, for templates.
+    pub config_file: Option<PathBuf>,
     /// The passwords of files that are encrypted. Without a password, files of variables are left out.
     pub vault: Arc<Keyring>,
 }
@@ -22,7 +24,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let role_folders = ["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from).to_vec();
-        Self { settings: Settings::default(), gathering: Gathering::default(), role_folders, vault: Arc::default() }
+        let (settings, gathering, config_file) = Default::default();
+        Self { settings, gathering, role_folders, config_file, vault: Arc::default() }
     }
 }
 
