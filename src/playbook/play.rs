@@ -260,6 +260,12 @@ pub struct Prompt {
     pub private: bool,
     /// Set if it is asked twice.
     pub confirm: bool,
+    /// The kind of hash that stands for the answer, as the filter `password_hash` takes it.
+    pub encrypt: Option<String>,
+    /// The salt of the hash, or null for one by chance.
+    pub salt: Value,
+    /// The size of a salt by chance, or null.
+    pub salt_size: Value,
 }
 
 /// The number of hosts in a batch.
@@ -395,12 +401,6 @@ impl Task {
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.origin.role.is_some() && self.title() == name
     }
-}
-
-/// The loop of a task.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Loop {
-    /// How the value becomes the items.
 
     /// Reports whether a handler listens to a topic. It may be written with the handler's role.
     fn listens_to(&self, name: &str) -> bool {
@@ -412,6 +412,12 @@ pub struct Loop {
     fn has_own_name(&self) -> bool {
         self.name != self.action
     }
+}
+
+/// The loop of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loop {
+    /// How the value becomes the items.
     pub kind: LoopKind,
     /// The value, in which text may be a template.
     pub value: Value,

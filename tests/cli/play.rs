@@ -207,6 +207,26 @@ fn a_way_to_become_a_user_that_muster_does_not_know_is_refused_before_anything_r
 }
 
 #[test]
+fn a_question_that_is_not_asked_has_its_default_or_null() {
+    let desk = Desk::new();
+    let book = r#"
+- hosts: localhost
+  gather_facts: false
+  vars_prompt:
+    - {name: plain, default: given, private: false}
+    - {name: none, encrypt: md5_crypt}
+  tasks:
+    - debug: {msg: "{{ plain }} {{ none is none }}"}
+"#;
+    desk.write("book.yaml", book);
+    let said = desk.muster(&["play", "book.yaml"]);
+    assert!(said.out.contains("\"msg\": \"given True\""), "{said:#?}");
+    desk.write("wrong.yaml", book.replace("encrypt:", "default: x, encrypt:"));
+    let error = "the variable `none` cannot be encrypted";
+    desk.fails(&["play", "wrong.yaml"], 2, &[error, "muster has no hash `md5_crypt`"]);
+}
+
+#[test]
 fn its_output_steers_no_terminal() {
     let desk = desk();
     let book = r#"

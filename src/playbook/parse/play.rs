@@ -53,7 +53,8 @@ const ANSIBLE_PLAY_KEYS: [&str; 7] =
     ["become_exe", "become_flags", "debugger", "fact_path", "gather_timeout", "port", "validate_argspec"];
 
 /// The keys of an entry of `vars_prompt`.
-const PROMPT_KEYS: [&str; 6] = ["name", "prompt", "default", "private", "confirm", "unsafe"];
+const PROMPT_KEYS: [&str; 9] =
+    ["name", "prompt", "default", "private", "confirm", "encrypt", "salt", "salt_size", "unsafe"];
 
 impl Parser<'_> {
     pub(super) fn play(&self, node: &Node, inherited: &Settings) -> Result<Play, Diagnostic> {
@@ -277,7 +278,9 @@ impl Parser<'_> {
 
     fn prompt(&self, node: &Node) -> Result<Prompt, Diagnostic> {
         let (name, question) = (String::new(), String::new());
-        let mut prompt = Prompt { name, question, default: None, private: true, confirm: false };
+        let (encrypt, salt, salt_size) = Default::default();
+        let mut prompt =
+            Prompt { name, question, default: None, private: true, confirm: false, encrypt, salt, salt_size };
         for (key, node) in self.map(node, "an entry of `vars_prompt`")? {
             match key.text.as_str() {
                 "name" => prompt.name = self.variable(key, node)?,
@@ -285,6 +288,9 @@ impl Parser<'_> {
                 "default" => prompt.default = Some(node.value()),
                 "private" => prompt.private = self.flag(key, node)?,
                 "confirm" => prompt.confirm = self.flag(key, node)?,
+                "encrypt" => prompt.encrypt = Some(self.text(key, node)?).filter(|kind| !kind.is_empty()),
+                "salt" => prompt.salt = node.value(),
+                "salt_size" => prompt.salt_size = node.value(),
                 "unsafe" => drop(self.flag(key, node)?),
                 _ => return Err(self.unknown("an entry of `vars_prompt`", key, &PROMPT_KEYS)),
             }
