@@ -236,3 +236,42 @@ fn what_a_module_does_not_take_is_refused_before_anything_runs() {
         assert!(fault.contains(expected), "{task}: {fault}");
     }
 }
+
+#[tokio::test]
+async fn a_file_of_passwords_gets_users_and_keeps_right_passwords() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: there is no program openssl");
+        assert!(std::env::var_os("CI").is_none());
+        return;
+    }
+    let mut stage = Stage::new();
+    for (task, message) in [
+        ("name: bob, password: one, create: false", "Destination DIR/f/users does not exist"),
+        (
+            "name: bob, password: one, mode: '0640'",
+            "Created DIR/f/users and added bob and ownership, perms or SE linux context changed",
+        ),
+        ("name: bob, password: two", "Add/update bob"),
+        ("name: amy, password: 'a b$', hash_scheme: sha512_crypt", "Add/update amy"),
+        ("name: cy, password: s, crypt_scheme: ldap_sha1", "Add/update cy"),
+        ("username: di, password: pw, hash_scheme: plaintext", "Add/update di"),
+        ("name: di, state: absent", "Remove di"),
+        ("name: nil, state: absent", "nil not present"),
+    ] {
+        let book =
+            book(&format!("htpasswd: {{path: DIR/f/users, {task}}}\n      register: r\n      ignore_errors: true"));
+        let book = book + "    - debug: {msg: '{{ r.msg }}'}\n";
+        let before = std::fs::read(stage.path("f/users")).ok();
+        stage.check = true;
+        stage.play(&book).await;
+        assert_eq!(std::fs::read(stage.path("f/users")).ok(), before, "{task}");
+        stage.check = false;
+        let message = message.replace("DIR", &stage.folder.path().display().to_string());
+        let (printed, _) = stage.play(&book).await;
+        assert!(printed.contains(&format!("\"msg\": \"{message}\"")), "{task}: {printed}");
+        assert!(!stage.play(&book).await.0.contains("changed: [h1]"), "{task}");
+    }
+    let text = std::fs::read_to_string(stage.path("f/users")).unwrap();
+    let heads: Vec<&str> = text.lines().map(|line| line.get(..7).unwrap()).collect();
+    assert_eq!((heads, mode(&stage.path("f/users"))), (vec!["bob:$ap", "amy:$6$", "cy:{SHA"], 0o640));
+}

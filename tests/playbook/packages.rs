@@ -33,6 +33,36 @@ async fn a_package_of_node_is_installed_updated_and_removed() {
 }
 
 #[tokio::test]
+async fn a_package_of_ruby_is_installed_updated_and_removed() {
+    let gem = "case $1 in --version) echo 3.3.5 ;; query) case $* in *remote*) cat DIR/remote ;; *) cat DIR/list ;; esac ;; uninstall) : > DIR/list ;; esac";
+    let host = Host::new(&[("gem", gem)]);
+    let readers = ["gem --version", "gem query"];
+    host.stage.write("remote", "yo (2.0 ruby java, 1.0)\n");
+    for (list, task, expected) in [
+        ("", "{name: yo}", vec!["gem install --norc --user-install --no-document yo"]),
+        ("yo (1.0)\n", "{name: yo}", vec![]),
+        ("yo (2.0, default: 1.0)\n", "{name: yo, version: 2.0}", vec![]),
+        (
+            "yo (1.0)\n",
+            "{name: yo, version: 1.5, user_install: no, norc: no, source: 'http://r'}",
+            vec!["gem install --version 1.5 --source http://r --no-user-install --no-document yo"],
+        ),
+        (
+            "yo (1.0)\n",
+            "{name: yo, state: latest}",
+            vec!["gem install --norc --version 2.0 --user-install --no-document yo"],
+        ),
+        ("yo (2.0, 1.0)\n", "{name: yo, state: latest}", vec![]),
+        ("yo (1.0)\n", "{name: yo, state: absent}", vec!["gem uninstall --norc --all --executable yo"]),
+        ("", "{name: yo, state: absent}", vec![]),
+        ("", "{name: yo, state: latest, version: 1}", vec!["Cannot specify version when state=latest"]),
+    ] {
+        host.stage.write("list", list);
+        assert_eq!(host.acts(&format!("community.general.gem: {task}"), &readers).await, expected, "{task}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_rpm_is_imported_and_erased_once() {
     let rpm = "case $* in '-q gpg-pubkey') cat DIR/keys; [ -s DIR/keys ] ;; *--qf*) cat DIR/keys ;; esac";
     let gpg = "for a; do last=$a; done; case $last in -) cat ;; *) cat DIR/key ;; esac";

@@ -42,6 +42,7 @@ mod file;
 mod find;
 mod firewalld;
 mod foreign_text;
+mod gem;
 mod get_url;
 mod getent;
 mod git;
@@ -49,6 +50,7 @@ mod git_config;
 mod group;
 mod haproxy;
 mod hostname;
+mod htpasswd;
 mod include;
 mod include_vars;
 mod ini_file;
@@ -71,6 +73,8 @@ mod mysql_privileges;
 mod mysql_user;
 mod nagios;
 mod npm;
+mod openssl_privatekey;
+mod openssl_publickey;
 mod package;
 mod pam_limits;
 mod pause;
@@ -200,6 +204,7 @@ static MODULES: &[&dyn Module] = &[
     &file::File,
     &find::Find,
     &firewalld::FIREWALLD,
+    &gem::GEM,
     &get_url::GetUrl,
     &getent::GETENT,
     &git::GIT,
@@ -207,6 +212,7 @@ static MODULES: &[&dyn Module] = &[
     &group::GROUP,
     &haproxy::HAPROXY,
     &hostname::HOSTNAME,
+    &htpasswd::HTPASSWD,
     &include::IncludeRole,
     &include::IncludeTasks,
     &include_vars::IncludeVars,
@@ -228,6 +234,8 @@ static MODULES: &[&dyn Module] = &[
     &mysql_user::MysqlUser,
     &nagios::NAGIOS,
     &npm::Npm,
+    &openssl_privatekey::OPENSSL_PRIVATEKEY,
+    &openssl_publickey::OPENSSL_PUBLICKEY,
     &package::PACKAGE,
     &pam_limits::PAM_LIMITS,
     &pause::Pause,

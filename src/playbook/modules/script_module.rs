@@ -16,6 +16,7 @@ use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::HostConnection;
+use crate::playbook::host_script::Attributes;
 use crate::playbook::host_script::HostReport;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
@@ -111,7 +112,12 @@ impl ScriptRun {
 
     /// Sets the variables of owner, group and mode.
     pub(super) fn attributes(self, arguments: &Arguments<'_>) -> Result<Self, String> {
-        Ok(Self { script: self.script.attributes(&arguments.attributes()?), ..self })
+        Ok(self.with_attributes(&arguments.attributes()?))
+    }
+
+    /// Sets the variables of this owner, group and mode.
+    pub(super) fn with_attributes(self, attributes: &Attributes) -> Self {
+        Self { script: self.script.attributes(attributes), ..self }
     }
 
     /// Gives the script its stdin.

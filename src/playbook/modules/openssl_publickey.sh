@@ -1,0 +1,65 @@
+needs openssl
+file=$path
+enter || fail "The directory ${file%/*} does not exist or the file is not a directory"
+say filename "$file"
+key=$name
+keep_old() {
+  [ "$backup" = yes ] && [ -e "$key" ] && [ -z "$check" ] || return 0
+  copy=$file.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
+  cp -p -- "$key" "./${copy##*/}" || fail "Could not make backup of $file"
+  say backup_file "$copy"
+}
+if [ "$state" = absent ]; then
+  [ -e "$key" ] || [ -L "$key" ] || finish
+  changed=1
+  keep_old
+  [ -n "$check" ] || rm -f -- "$key" || fail "cannot remove $file"
+  finish
+fi
+make_scratch
+with_secret() { secret=$privatekey_passphrase openssl "$@" < /dev/null 2> "$scratch/error"; }
+if [ -n "$privatekey_content" ]; then
+  private=$scratch/private
+  (umask 077 && printf '%s\n' "$privatekey_content" > "$private") || exit 1
+else
+  private=$privatekey_path
+  # As in Ansible, a check may come before the private key.
+  if [ ! -e "$private" ]; then
+    [ -z "$check" ] || { changed=1 && finish; }
+    fail "The private key $private does not exist"
+  fi
+fi
+(umask 077 && with_secret pkey -in "$private" -passin env:secret -out "$scratch/open") &&
+  with_secret pkey -in "$scratch/open" -pubout -out "$scratch/public" ||
+  fail "cannot read the private key: $(tail -n 1 -- "$scratch/error")"
+if [ "$format" = OpenSSH ]; then
+  case $(openssl pkey -pubin -in "$scratch/public" -noout -text 2> /dev/null) in
+    ED25519*)
+      # Not each version of ssh-keygen reads such a key. The number of the key is at the end of its DER.
+      with_secret pkey -pubin -in "$scratch/public" -outform DER -out "$scratch/der" || exit 1
+      content="ssh-ed25519 $({ printf '\000\000\000\013ssh-ed25519\000\000\000\040' && tail -c 32 "$scratch/der"; } | base64 -w 0)" ;;
+    *)
+      needs ssh-keygen
+      # Each version of ssh-keygen reads keys of RSA and ECC in the traditional format.
+      (umask 077 && with_secret pkey -in "$scratch/open" -traditional -out "$scratch/old") && run ssh-keygen -y -f "$scratch/old" ||
+        fail "cannot write the key for OpenSSH: $err"
+      content=$out ;;
+  esac
+else
+  keep_content cat -- "$scratch/public"
+fi
+if [ "$force" = yes ] || [ ! -f "$key" ] || ! printf %s "$content" | cmp -s -- - "$key"; then
+  changed=1
+  keep_old
+  replace_file "$key" 0644
+fi
+for algorithm in md5 sha1 sha224 sha256 sha384 sha512; do
+  openssl pkey -pubin -in "$scratch/public" -outform DER -out "$scratch/der" 2> "$scratch/error" || break
+  digits=$(openssl dgst "-$algorithm" -c "$scratch/der" 2> /dev/null) && say "fingerprint_$algorithm" "${digits##*= }"
+done
+if [ -e "$key" ]; then
+  set_attributes
+  [ -z "$altered" ] || changed=1
+fi
+[ "$return_content" != yes ] || say publickey "$content"
+finish
