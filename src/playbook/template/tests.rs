@@ -355,6 +355,24 @@ proptest! {
 }
 
 #[test]
+fn an_index_after_a_dot_may_be_followed_by_keys_that_may_be_undefined() {
+    let scope = Scope::new(vec![Layer::written(vars(&json!({"x": [{"a": [1]}], "m": {"0": {"a": 1}}})))]);
+    for (text, expected) in [
+        (
+            "{{ x.0.a is defined }} {{ x.0.a.0 is defined }} {{ x.0.b is defined }} {{ x.1.a is defined }}",
+            "True True False False",
+        ),
+        (
+            "{{ x.0.a.0 | default('none') }} {{ x.0.b | default('none') }} {{ x.2.b.3 | default('none') }}",
+            "1 none none",
+        ),
+        ("{{ m.0.a is defined }}", "False"),
+    ] {
+        assert_eq!(scope.text(text).unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_backslash_in_an_expression_of_a_playbook_is_a_backslash_as_in_ansible() {
     let scope = Scope::new(vec![Layer::written(vars(&json!({"x": "a,b"})))]);
     for (text, expected) in [

@@ -400,6 +400,10 @@ impl<'t> Tag<'t> {
         self.prepared.push_str(&format!("{LOOKUP}({name}"));
         for key in keys {
             match key {
+                // As in Jinja, `a.0` is the first item.
+                Key::Attribute(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    self.prepared.push_str(&format!(", {index}"));
+                }
                 Key::Attribute(attribute) => self.prepared.push_str(&format!(", \"{attribute}\"")),
                 Key::Item(item) => {
                     let mut inner = Tag { nesting: self.nesting + 1, ..Tag::new(item, None, self.backslashes) };
