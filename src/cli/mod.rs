@@ -394,7 +394,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Discovery(args) => discovery::run(&context, args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
-        Command::Exec(command) => exec::run(&context, command).await,
+        Command::Exec(command) => Box::pin(exec::run(&context, command)).await,
         Command::Play(command) => Box::pin(play::run(&context, command)).await,
         Command::Doc(args) => doc::run(&args),
         Command::Vault(command) => vault::run(&context, command),

@@ -37,6 +37,7 @@ use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::playbook::callback::Event;
 use crate::playbook::callback::default;
+use crate::playbook::callback::failures::Failures;
 use crate::playbook::callback::json::JsonCallback;
 use crate::playbook::callback::report::Report;
 use crate::playbook::executor::Executor;
@@ -63,7 +64,7 @@ use scheduled::ScheduleArgs;
 /// Run playbooks
 ///
 /// Several playbooks run one after the other; a playbook with a failure is the last one. With -v, the results of all tasks
-/// are printed.
+/// are printed. At the end, each task that failed is named on stderr with its place and its hosts.
 ///
 /// The exit code is that of ansible-playbook: 0 if every task succeeded, 1 if a playbook was not found or no host is
 /// left, 2 if a task failed, 4 if a host was unreachable or a playbook cannot be parsed.
@@ -128,8 +129,8 @@ pub(super) struct Play {
     settle: SettleArgs,
     /// Print one JSON document at the end instead of lines
     ///
-    /// It has `plays` and `stats`. Each play has `tasks`, and each task has its results under `hosts`. `stats` has the
-    /// counts of each host.
+    /// It is that of Ansible's callback `ansible.posix.json`. It has `plays` and `stats`. Each play has `tasks`, and each task
+    /// has its results under `hosts`. `stats` has the counts of each host.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
     #[command(flatten)]
@@ -164,6 +165,7 @@ struct Run<'r> {
 struct Output {
     document: JsonCallback,
     report: Report,
+    failures: Failures,
     logs: Option<HostLogs>,
 }
 
@@ -354,8 +356,8 @@ impl Run<'_> {
             let failed = format!("cannot make the folder {}", folder.display());
             HostLogs::open(folder).map_err(|error| CommandError::failed(failed).caused_by(error))
         });
-        let mut output =
-            Output { document: JsonCallback::default(), report: Report::default(), logs: logs.transpose()? };
+        let (document, failures) = (JsonCallback::default(), Failures::default());
+        let mut output = Output { document, report: Report::beside(here()), failures, logs: logs.transpose()? };
         let (mut results, mut status) = (Results::default(), ExitStatus::Done);
         for book in books {
             status = self.play_book(context, book, &mut results, &mut output).await;
@@ -365,6 +367,11 @@ impl Run<'_> {
         }
         if self.play.output.is_some() && !(is_scheduled && is_quiet(status, &output.report)) {
             ui::json(&std::mem::take(&mut output.document).into_json());
+        }
+        // The document and the report have the places too.
+        if self.play.output.is_none() && !is_scheduled && matches!(status, ExitStatus::External(_)) {
+            let failed: Vec<_> = output.failures.lines(&here()).into_iter().map(CommandError::failed).collect();
+            ui::report(&failed);
         }
         Ok((status, output))
     }
@@ -434,13 +441,14 @@ impl Run<'_> {
         let executor = self.executor(book, &choose);
         let (is_json, verbose) = (self.play.output.is_some(), terminal::is_verbose());
         let mut tell = |event: &Event<'_>| {
-            let Output { document, report, logs } = &mut *output;
+            let Output { document, report, failures, logs } = &mut *output;
             if let Some(logs) = logs {
                 logs.handle(event, self.clock.now());
             }
             report.handle(event);
+            failures.handle(event);
             match (is_json, self.play.schedule.scheduled) {
-                (true, _) => document.handle(event),
+                (true, _) => document.handle(event, self.clock.now()),
                 (false, true) => {}
                 (false, false) => ui::result(&ui::clean(&default::render(event, verbose))),
             }
@@ -461,9 +469,13 @@ fn part_of(time: Duration) -> Duration {
     Duration::from_millis(getrandom::u64().map_or(millis, |random| random % millis.saturating_add(1).max(1)))
 }
 
+/// Returns the current folder.
+fn here() -> PathBuf {
+    std::path::absolute(".").unwrap_or_default()
+}
+
 /// Names the file of a fault as it is seen from the current folder.
 fn shown_beside(fault: Diagnostic) -> Diagnostic {
-    let here = std::path::absolute(".").unwrap_or_default();
-    let file = fault.file.strip_prefix(here).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
+    let file = fault.file.strip_prefix(here()).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
     Diagnostic { file, ..fault }
 }

@@ -8,7 +8,7 @@ use crate::core::similar::similar;
 use crate::vault::VaultError;
 
 /// A position in a file. Lines and columns count from 1; 0 means the whole file or the whole line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Position {
     /// The line.
     pub line: u64,

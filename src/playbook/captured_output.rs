@@ -12,22 +12,23 @@ impl CapturedOutput {
     /// Returns the variables that `register` keeps: text and lines, without newlines at the end; `msg` and
     /// `warnings` if something was dropped.
     pub fn into_vars(self) -> Vars {
-        self.vars(|text| text.trim_end_matches(['\r', '\n']))
+        self.into_vars_with(|text| text.trim_end_matches(['\r', '\n']))
     }
 
-    /// Returns the same variables, with the newlines at the end.
+    /// Returns the variables that `register` keeps of modules for which Ansible keeps the newlines at the end.
     pub fn into_whole_vars(self) -> Vars {
-        self.vars(|text| text)
+        self.into_vars_with(|text| text)
     }
 
-    fn vars(self, strip: impl Fn(&str) -> &str) -> Vars {
+    fn into_vars_with(self, end: fn(&str) -> &str) -> Vars {
         let (mut vars, mut is_cut, mut warnings) = (Vars::new(), false, Vec::new());
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let text = String::from_utf8_lossy(bytes);
-            let text = strip(&text);
+            let text = end(&text);
             vars.insert(name.to_owned(), text.into());
-            let lines: Vec<Value> = text.lines().take(LINE_LIMIT).map(Value::from).collect();
-            is_cut |= lines.len() == LINE_LIMIT && text.lines().nth(LINE_LIMIT).is_some();
+            let mut all = lines(text);
+            let lines: Vec<Value> = all.by_ref().take(LINE_LIMIT).map(Value::from).collect();
+            is_cut |= all.next().is_some();
             vars.insert(format!("{name}_lines"), lines.into());
         }
         if is_cut {
@@ -48,8 +49,26 @@ impl CapturedOutput {
     }
 }
 
+/// Returns the lines of a text, as Python splits them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let is_end = |c| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (line, tail) = rest.split_at_checked(rest.find(is_end).unwrap_or(rest.len()))?;
+        if line.is_empty() && tail.is_empty() {
+            return None;
+        }
+        let mut after = tail.chars();
+        after.next();
+        rest = tail.strip_prefix("\r\n").unwrap_or(after.as_str());
+        Some(line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::CapturedOutput;
     use super::LINE_LIMIT;
     use crate::remote::Sink as _;
@@ -64,6 +83,19 @@ mod tests {
         assert_eq!((count("stdout_lines"), count("stderr_lines")), (LINE_LIMIT, LINE_LIMIT));
         assert_eq!(vars["stdout"].as_str().unwrap().len(), 2 * LINE_LIMIT + 1);
         assert_eq!(vars["msg"], "only the first 100000 lines of each stream are kept as a list");
+    }
+
+    #[test]
+    fn lines_end_where_they_end_in_python() {
+        let output = || {
+            let mut output = CapturedOutput::with_limit(100);
+            output.stdout("10%\r99%\r\n\n\u{b}a\u{2028}b\n".as_bytes());
+            output.stderr(b"\n");
+            output
+        };
+        let (trimmed, whole) = (output().into_vars(), output().into_whole_vars());
+        assert_eq!(trimmed["stdout_lines"], json!(["10%", "99%", "", "", "a", "b"]));
+        assert_eq!((&trimmed["stderr_lines"], &whole["stderr_lines"]), (&json!([]), &json!([""])));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::Action;
 use super::action::MetaAction;
+use super::callback::Begun;
 use super::callback::Event;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
@@ -133,7 +134,7 @@ impl Note {
         match self {
             Self::Retry { host, delegate, left } => {
                 let (delegate, left) = (delegate.as_deref(), *left);
-                (state.callback)(&Event::Retry { host, delegate, task: title, left });
+                (state.callback)(&Event::Retry { host, delegate, task: task.bare(title), left });
             }
             Self::Notice { text, .. } => (state.callback)(&Event::Notice(text)),
             Self::Item { host, result } => state.show_item(host, task, result),
@@ -200,7 +201,7 @@ impl Executor<'_> {
                 Next::End => break,
                 Next::Play(play, hosts) => {
                     self.step.iter().for_each(Step::begin_play);
-                    (state.callback)(&Event::Play(&self.title(play)));
+                    (state.callback)(&Event::Play(Begun::play(&self.title(play), play)));
                     if hosts.is_empty() {
                         (state.callback)(&Event::NoHosts);
                     }
@@ -394,7 +395,8 @@ impl Executor<'_> {
             let title = Some(title.as_str()).filter(|_| play.strategy == Strategy::Linear);
             return play_tasks::run_meta(state, (task, title), &hosts);
         }
-        (state.callback)(&if handler { Event::Handler(&title) } else { Event::Task(&title) });
+        let begun = Begun::task(&title, task);
+        (state.callback)(&if handler { Event::Handler(begun) } else { Event::Task(begun) });
         let is_fatal = task.settings.any_errors_fatal == Flag::On;
         if is_fatal || play.max_fail_percentage.is_some() {
             state.iterator.keep_places(&names);
@@ -498,6 +500,8 @@ impl Executor<'_> {
                 Err(why) => (Outcome::failed(why), true),
             };
             let lost = outcome.status == Status::Unreachable;
+            let delegate_address = delegate_address(task, &host_task, &item);
+            let outcome = Outcome { delegate_address, ..outcome };
             let result = item.finish(shared, task, outcome);
             if result.item.is_some() {
                 let _ = notes.send(Note::Item { host: host.name.clone(), result: Box::new(result.clone()) });
@@ -645,6 +649,15 @@ impl Executor<'_> {
         let outcomes: Vec<Vec<Outcome>> = outcomes.collect();
         host_tasks.into_iter().zip(outcomes).collect()
     }
+}
+
+/// Returns the address of the host on which a task runs instead, if it is another text than its name.
+fn delegate_address(task: &Task, host_task: &HostTask<'_, '_>, item: &LoopItem) -> Option<String> {
+    let name = item.delegate(task).ok()??;
+    let host = host_task.inventory.host(&name);
+    let address = host.vars.get("ansible_host").and_then(|address| item.scope().fill(address).ok());
+    let address = address.filter(|address| !address.is_null()).map(|address| template::text_of(&address));
+    address.filter(|address| *address != name)
 }
 
 fn join_request(host: &Host) -> Result<JoinRequest, String> {

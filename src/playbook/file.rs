@@ -187,6 +187,10 @@ impl HostAction for File {
         let mut vars = report.vars(&["dest", "src", "backup_file", "msg", "checksum"]);
         if let Content::Bytes(bytes) = &self.content {
             vars.insert("checksum".to_owned(), hex::digits(&Sha1::digest(bytes)).into());
+            // As in Ansible, a file that has its content already was looked at by another module, which says `path`.
+            if let Some(path) = report.get("dest").filter(|_| !report.is("rewritten") && report.get("msg").is_none()) {
+                vars.insert("path".to_owned(), path.into());
+            }
         }
         Ok(Outcome::done(report.is("changed"), vars).with_diff(self.diff(connection, &report)))
     }

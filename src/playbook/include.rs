@@ -50,6 +50,19 @@ impl Include {
         }
     }
 
+    /// Returns the arguments of a role that are shown. A file of tasks has none.
+    pub fn shown_arguments(&self) -> Vars {
+        let Self::Role { name, from, .. } = self else { return Vars::new() };
+        let files = [
+            ("tasks_from", &from.tasks),
+            ("vars_from", &from.vars),
+            ("defaults_from", &from.defaults),
+            ("handlers_from", &from.handlers),
+        ];
+        let given = files.into_iter().filter(|(_, file)| *file != "main");
+        std::iter::once(("name", name)).chain(given).map(|(key, text)| (key.to_owned(), text.clone().into())).collect()
+    }
+
     fn tasks(args: &Vars) -> Result<Self, String> {
         text(args, "file")?.map(Self::Tasks).ok_or_else(|| "`file` is missing".to_owned())
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
+use serde_json::json;
 
 use super::diff::Diffs;
 use super::template::Layer;
@@ -107,6 +108,8 @@ pub struct Outcome {
     pub censored: bool,
     /// The other host on which it ran (`delegate_to`).
     pub delegate: Option<String>,
+    /// The address of that host, if it is another text than its name.
+    pub delegate_address: Option<String>,
     /// What it changed, if the run shows differences.
     pub diff: Diffs,
 }
@@ -141,7 +144,10 @@ impl Outcome {
 
     /// Makes the outcome of a task whose loop has no items.
     pub fn without_items() -> Self {
-        let detail = Vars::from_iter([("skipped_reason".to_owned(), "No items in the list".into())]);
+        let detail = Vars::from_iter([
+            ("results".to_owned(), Value::Array(Vec::new())),
+            ("skipped_reason".to_owned(), "No items in the list".into()),
+        ]);
         Self { detail, ..Self::skipped() }
     }
 
@@ -197,7 +203,11 @@ impl Outcome {
             return self.clone();
         }
         let why = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
-        let detail = Vars::from_iter([("censored".to_owned(), why.into())]);
+        let mut detail = Vars::from_iter([("censored".to_owned(), why.into())]);
+        if let Some(Value::Array(items)) = self.detail.get("results") {
+            let hidden = |item: &Value| json!({"censored": why, "changed": item.get("changed")});
+            detail.insert("results".to_owned(), items.iter().map(hidden).collect());
+        }
         let (set, shown, diff) = (SetVars::default(), Shown::default(), Diffs::None);
         Self { detail, set, shown, diff, ..self.clone() }
     }

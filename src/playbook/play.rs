@@ -55,6 +55,8 @@ pub struct Play {
     pub name: String,
     /// The pattern that selects the hosts.
     pub hosts: String,
+    /// The place in the file where the play begins.
+    pub at: Position,
     /// The place of the pattern in the file.
     pub hosts_at: Position,
     /// The sizes of the batches. The last one repeats. Empty means one batch of all hosts.
@@ -384,6 +386,12 @@ pub struct Including {
 }
 
 impl Task {
+    /// Returns a title of the task as Ansible prints it of a retry: without the role, if the task has a name.
+    pub fn bare<'a>(&self, title: &'a str) -> &'a str {
+        let role = self.origin.role.as_ref().filter(|_| self.name != self.action);
+        role.and_then(|role| title.strip_prefix(role.name.as_str())?.strip_prefix(" : ")).unwrap_or(title)
+    }
+
     /// Returns what is printed of the task's name: a template, with its role before it.
     pub fn title(&self) -> String {
         match &self.origin.role {

@@ -64,6 +64,27 @@ fn its_document_is_its_whole_output_and_its_exit_codes_are_those_of_ansible() {
 }
 
 #[test]
+fn a_task_that_failed_is_named_with_its_place_and_its_hosts_at_the_end() {
+    let desk = Desk::new();
+    desk.write(
+        "hosts",
+        "h1 ansible_connection=local\nh2 ansible_connection=local\nh3 ansible_host=127.0.0.1 ansible_port=1\n",
+    );
+    desk.write("tasks/more.yaml", "- name: look\n  command: test -e nowhere\n");
+    desk.write(
+        "site.yaml",
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: reach\n      command: id\n\
+         \x20   - command: 'false'\n      ignore_errors: true\n\
+         \x20   - block: [command: 'false']\n      rescue: [debug: {}]\n    - import_tasks: tasks/more.yaml\n",
+    );
+    let said = desk.muster(&["-i", "hosts", "play", "site.yaml"]);
+    let expected = "Error: site.yaml:4:7: task \"reach\" did not reach h3\n\
+                    Error: tasks/more.yaml:1:3: task \"look\" failed on h1, h2\n";
+    assert_eq!((said.code, said.err.as_str()), (Some(4), expected), "{said:#?}");
+    assert!(!said.out.contains("site.yaml:"), "{said:#?}");
+}
+
+#[test]
 fn it_ends_as_ansible_does_if_there_is_nothing_to_play() {
     let desk = desk();
     desk.write("broken.yaml", "- hosts: web\n  tasks: x\n");
@@ -436,7 +457,9 @@ fn verbose_prints_the_results_of_tasks_and_no_log_messages() {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     let line = said.out.lines().find(|line| line.starts_with("changed:")).unwrap();
     assert!(
-        line.starts_with("changed: [h1] => {\"changed\": true, \"cmd\": [\"echo\", \"hi\"], \"rc\": 0, "),
+        line.starts_with(
+            "changed: [h1] => {\"changed\": true, \"cmd\": [\"echo\", \"hi\"], \"msg\": \"\", \"rc\": 0, "
+        ),
         "{line}"
     );
     assert!(line.ends_with("\"stdout\": \"hi\", \"stdout_lines\": [\"hi\"]}"), "{line}");

@@ -50,7 +50,10 @@ fn a_scheduled_run_speaks_only_if_something_changed_or_failed() {
     let failed = scheduled(&[]);
     assert_eq!(failed.code, Some(2), "{failed:#?}");
     assert!(failed.out.contains("site.yaml failed with exit code 2 after "), "{failed:#?}");
-    assert!(failed.out.contains("Failed:\n  localhost: TASK [look]: non-zero return code"), "{failed:#?}");
+    assert!(
+        failed.out.contains("Failed:\n  localhost: site.yaml:7:7: TASK [look]: non-zero return code"),
+        "{failed:#?}"
+    );
 
     let history = desk.muster(&[&PLAY[..], &["--history"]].concat()).ok();
     assert_eq!(history.lines().count(), 5, "{history}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster::control::sweep::SweepOptions;
 use muster::core::health::failover::FailoverPolicy;
+use muster::core::model::Timestamp;
 use muster::inventory::Inventory;
 use muster::playbook::callback::json::JsonCallback;
 use muster::playbook::cluster::Cluster as _;
@@ -63,8 +64,11 @@ async fn play(cluster_client: &ClusterClient, here: &Path, task: &str) -> (bool,
         running: Running::default(),
     };
     let mut document = JsonCallback::default();
-    let code =
-        soon(executor.play(&playbook, vec![vec!["core-01".to_owned()]], &mut |event| document.handle(event))).await;
+    let code = soon(
+        executor
+            .play(&playbook, vec![vec!["core-01".to_owned()]], &mut |event| document.handle(event, Timestamp::ZERO)),
+    )
+    .await;
     let document: Value = document.into_json();
     assert_eq!(code, 0, "{document:#}");
     let result = &document["plays"][0]["tasks"][0]["hosts"]["core-01"];

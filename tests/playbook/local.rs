@@ -12,6 +12,7 @@ use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
 use muster::core::model::Report;
+use muster::core::model::Timestamp;
 use muster::core::model::Visit;
 use muster::inventory::Inventory;
 use muster::inventory::Vars;
@@ -238,13 +239,25 @@ impl Stage {
     /// Runs a playbook and returns its JSON document and the exit code.
     pub(super) async fn document(&self, text: &str) -> (Value, u8) {
         let mut document = JsonCallback::default();
-        let code = self.run(text, &mut |event| document.handle(event)).await;
+        let code = self.run(text, &mut |event| document.handle(event, Timestamp::ZERO)).await;
         (document.into_json(), code)
     }
 
     /// Runs a playbook file with what it imports.
     pub(super) async fn play_file(&self, file: &Path) -> (String, u8) {
         let mut printed = String::new();
+        let code = self.run_file(file, &mut |event| printed.push_str(&default::render(event, false))).await;
+        (printed, code)
+    }
+
+    /// Runs a playbook file with what it imports, and returns its JSON document.
+    pub(super) async fn document_of_file(&self, file: &Path) -> Value {
+        let mut document = JsonCallback::default();
+        self.run_file(file, &mut |event| document.handle(event, Timestamp::ZERO)).await;
+        document.into_json()
+    }
+
+    async fn run_file(&self, file: &Path, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {
         let text = std::fs::read_to_string(file).unwrap();
         let mut playbook = self.parse(file, &text);
         for play in &mut playbook.plays {
@@ -253,8 +266,7 @@ impl Stage {
                 play.force_handlers();
             }
         }
-        let code = self.execute(&playbook, &mut |event| printed.push_str(&default::render(event, false))).await;
-        (printed, code)
+        self.execute(&playbook, callback).await
     }
 
     async fn run(&self, text: &str, callback: &mut (dyn FnMut(&Event<'_>) + Send)) -> u8 {

@@ -16,6 +16,7 @@ mod packages;
 mod permissions;
 mod place;
 pub(crate) mod recorded;
+mod recorded_json;
 mod system;
 mod templates;
 mod trust;
@@ -152,7 +153,8 @@ async fn the_json_document_has_ansibles_form() {
     let mut stage = Stage::new();
     stage.shells.unreachable.insert("h3".to_owned());
     let (document, code) = stage.document(include_str!("../data/playbook/record.yaml")).await;
-    assert_eq!(format!("{document:#}\n"), include_str!("../data/playbook/record.expected.json"));
+    let document = format!("{document:#}\n").replace(&format!("{}/", stage.folder.path().display()), "");
+    assert_eq!(document, include_str!("../data/playbook/record.expected.json"));
     assert_eq!(code, 4);
 }
 

@@ -54,13 +54,14 @@ fn file_name(host: &str) -> String {
 mod tests {
     use super::*;
     use crate::inventory::Vars;
+    use crate::playbook::callback::Begun;
     use crate::playbook::outcome::Outcome;
 
     #[test]
     fn each_host_has_a_file_in_the_folder_whatever_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let mut logs = HostLogs::open(folder.path().join("logs")).unwrap();
-        logs.handle(&Event::Task("copy"), Timestamp::ZERO);
+        logs.handle(&Event::Task(Begun::titled("copy")), Timestamp::ZERO);
         let outcome = Outcome::done(true, Vars::new());
         for host in ["web1", "../../etc/cron.d/x", "web1"] {
             logs.handle(&Event::Host { host, outcome: &outcome, looped: false }, Timestamp::ZERO);

@@ -21,11 +21,11 @@ const WIDTH: usize = 79;
 /// Returns the lines of an event. With `verbose` they have the results of all tasks, as with Ansible's `-v`.
 pub fn render(event: &Event<'_>, verbose: bool) -> String {
     match event {
-        Event::Play(name) => format!("\n{}\n", heading(&format!("PLAY [{name}]"))),
+        Event::Play(play) => format!("\n{}\n", heading(&format!("PLAY [{}]", play.title))),
         Event::NoHosts => "skipping: no hosts matched\n".to_owned(),
         Event::NoHostsLeft => format!("\n{}\n", heading("NO MORE HOSTS LEFT")),
-        Event::Task(name) => format!("\n{}\n", heading(&format!("TASK [{name}]"))),
-        Event::Handler(name) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{name}]"))),
+        Event::Task(task) => format!("\n{}\n", heading(&format!("TASK [{}]", task.title))),
+        Event::Handler(task) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{}]", task.title))),
         Event::Item { host, item, outcome } => {
             warnings(outcome) + &differences(outcome) + &item_line(host, item, (outcome, verbose))
         }
@@ -37,10 +37,12 @@ pub fn render(event: &Event<'_>, verbose: bool) -> String {
             line
         }
         Event::Retry { host, delegate, task, left } => {
-            format!("FAILED - RETRYING: [{}]: {task} ({left} retries left).\n", with_delegate(host, *delegate))
+            // As in Ansible, without the address.
+            let host = delegated(host, delegate.map(|delegate| (delegate, None)));
+            format!("FAILED - RETRYING: [{host}]: {task} ({left} retries left).\n")
         }
         Event::Notice(text) => format!("{text}\n"),
-        Event::Included { title, hosts, item } => {
+        Event::Included { title, hosts, item, .. } => {
             let item = item.map(|item| format!(" => (item={item})")).unwrap_or_default();
             format!("included: {title} for {}{item}\n", hosts.join(", "))
         }
@@ -67,12 +69,15 @@ fn host_line(host: &str, (outcome, verbose): (&Outcome, bool), looped: bool) -> 
 
 /// Returns the name of a host, with the host on which the task ran in its stead.
 fn label(host: &str, outcome: &Outcome) -> String {
-    with_delegate(host, outcome.delegate.as_deref().filter(|_| outcome.status != Status::Skipped))
+    let delegate = outcome.delegate.as_deref().filter(|_| outcome.status != Status::Skipped);
+    delegated(host, delegate.map(|delegate| (delegate, outcome.delegate_address.as_deref())))
 }
 
-fn with_delegate(host: &str, delegate: Option<&str>) -> String {
-    match delegate.filter(|delegate| *delegate != host) {
-        Some(delegate) => format!("{host} -> {delegate}"),
+/// Returns the name of a host, with another host and its address.
+pub fn delegated(host: &str, delegate: Option<(&str, Option<&str>)>) -> String {
+    match delegate.filter(|(delegate, _)| *delegate != host) {
+        Some((delegate, Some(address))) => format!("{host} -> {delegate}({address})"),
+        Some((delegate, None)) => format!("{host} -> {delegate}"),
         None => host.to_owned(),
     }
 }

@@ -27,12 +27,13 @@ impl HostLog {
 mod tests {
     use super::*;
     use crate::inventory::Vars;
+    use crate::playbook::callback::Begun;
     use crate::playbook::outcome::Outcome;
 
     #[test]
     fn a_line_has_the_task_and_the_result() {
         let mut log = HostLog::default();
-        assert_eq!(log.handle(&Event::Task("copy")), None);
+        assert_eq!(log.handle(&Event::Task(Begun::titled("copy"))), None);
         let outcome = Outcome::done(true, Vars::from_iter([("dest".to_owned(), "/a".into())]));
         let event = Event::Host { host: "web1", outcome: &outcome, looped: false };
         let line = "TASK [copy] changed: [web1] => {\"changed\": true, \"dest\": \"/a\"}\n".to_owned();

@@ -3,11 +3,14 @@
 //! Its length is bounded, whatever the hosts say.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::Event;
+use super::failures::named;
+use super::failures::place;
 use crate::core::sanitize::truncate;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Status;
@@ -16,9 +19,6 @@ use crate::playbook::play_iterator::HostStats;
 /// How many lines each section has at most.
 const LINES: usize = 50;
 
-/// How many hosts a line names.
-const HOSTS: usize = 10;
-
 /// How many characters of a message are shown.
 const MESSAGE: usize = 400;
 
@@ -26,6 +26,10 @@ const MESSAGE: usize = 400;
 #[derive(Debug, Default)]
 pub struct Report {
     task: String,
+    /// The task that goes on, after its place.
+    placed: String,
+    /// Files below this folder are named from there.
+    folder: PathBuf,
     failed: IndexMap<String, BTreeSet<String>>,
     changed: IndexMap<String, BTreeSet<String>>,
     /// The counts of the last recap, which has those of the playbooks before.
@@ -46,10 +50,18 @@ pub struct Totals {
 }
 
 impl Report {
+    /// Makes a report that names the files below a folder from there.
+    pub fn beside(folder: PathBuf) -> Self {
+        Self { folder, ..Self::default() }
+    }
+
     /// Takes in an event.
     pub fn handle(&mut self, event: &Event<'_>) {
         self.task = event.heading().unwrap_or_else(|| std::mem::take(&mut self.task));
         match event {
+            Event::Task(task) | Event::Handler(task) => {
+                self.placed = place(task.file, task.at, &self.folder, &self.task);
+            }
             Event::Host { host, outcome, .. } => self.note(host, outcome),
             Event::Recap(stats) => self.stats.clone_from(stats),
             _ => {}
@@ -57,11 +69,11 @@ impl Report {
     }
 
     fn note(&mut self, host: &str, outcome: &Outcome) {
-        let task = &self.task;
+        let (task, placed) = (&self.task, &self.placed);
         let (lines, line) = match outcome.status {
             Status::Failed | Status::Unreachable if outcome.ignored => return,
-            Status::Failed => (&mut self.failed, format!("{task}: {}", message(outcome))),
-            Status::Unreachable => (&mut self.failed, format!("{task}: unreachable: {}", message(outcome))),
+            Status::Failed => (&mut self.failed, format!("{placed}: {}", message(outcome))),
+            Status::Unreachable => (&mut self.failed, format!("{placed}: unreachable: {}", message(outcome))),
             Status::Changed => (&mut self.changed, task.clone()),
             Status::Ok | Status::Skipped => return,
         };
@@ -110,22 +122,19 @@ fn section(title: &str, lines: &IndexMap<String, BTreeSet<String>>) -> String {
     format!("{title}:\n{}{rest}", shown.collect::<String>())
 }
 
-fn named(hosts: &BTreeSet<String>) -> String {
-    let first: Vec<&str> = hosts.iter().take(HOSTS).map(String::as_str).collect();
-    match hosts.len().saturating_sub(HOSTS) {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::inventory::Vars;
+    use crate::inventory::diagnostic::Position;
+    use crate::playbook::callback::Begun;
 
     fn told(outcomes: &[(&str, Outcome)]) -> Report {
-        let mut report = Report::default();
-        report.handle(&Event::Task("web : install"));
+        let mut report = Report::beside("/play".into());
+        let (file, at) = (Path::new("/play/site.yaml"), Position::new(12, 7));
+        report.handle(&Event::Task(Begun { title: "web : install", action: "apt", file, at }));
         for (host, outcome) in outcomes {
             report.handle(&Event::Host { host, outcome, looped: false });
         }
@@ -153,8 +162,8 @@ mod tests {
         assert_eq!(
             report.text(),
             "Failed:\n\
-             \x20 web1, web2: TASK [web : install]: non-zero return code: no space left\n\
-             \x20 web3: TASK [web : install]: unreachable: connect: no answer for 10 s\n\
+             \x20 web1, web2: site.yaml:12:7: TASK [web : install]: non-zero return code: no space left\n\
+             \x20 web3: site.yaml:12:7: TASK [web : install]: unreachable: connect: no answer for 10 s\n\
              Changed:\n\
              \x20 web5: TASK [web : install]\n"
         );
@@ -175,7 +184,7 @@ mod tests {
         let text = told(&outcomes).text();
         assert!(text.len() < 64 * 1024 && text.contains("… and 450 more lines"), "{}", text.len());
         let same: Vec<(&str, Outcome)> = names.iter().map(|name| (name.as_str(), Outcome::failed("full"))).collect();
-        assert!(told(&same).text().contains("web008, web009 and 490 more: TASK"));
+        assert!(told(&same).text().contains("web008, web009 and 490 more: site.yaml:12:7: TASK"));
     }
 
     #[test]

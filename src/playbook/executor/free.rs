@@ -15,6 +15,7 @@ use super::HostTask;
 use super::Note;
 use super::state::RunState;
 use super::throttle;
+use crate::playbook::callback::Begun;
 use crate::playbook::callback::Event;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::modules::RunsIn;
@@ -43,7 +44,8 @@ impl Heading {
             Arc::ptr_eq(task, &step.task) && *is_handler == step.is_handler && last == title
         });
         if !is_last {
-            (state.callback)(&if step.is_handler { Event::Handler(title) } else { Event::Task(title) });
+            let begun = Begun::task(title, &step.task);
+            (state.callback)(&if step.is_handler { Event::Handler(begun) } else { Event::Task(begun) });
             self.0 = Some((Arc::clone(&step.task), step.is_handler, title.to_owned()));
         }
     }

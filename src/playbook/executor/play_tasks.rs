@@ -13,6 +13,7 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::playbook::action::Action;
 use crate::playbook::action::Addition;
 use crate::playbook::action::MetaAction;
+use crate::playbook::callback::Begun;
 use crate::playbook::callback::Event;
 use crate::playbook::cursor::Inclusion;
 use crate::playbook::include::Include;
@@ -156,7 +157,7 @@ pub(super) fn run_meta(state: &mut RunState<'_, '_>, (task, title): (&Task, Opti
     let all: Vec<&str> = hosts.iter().map(|(host, _)| host.name.as_str()).collect();
     for (host, scope) in hosts {
         if let Some(title) = title {
-            (state.callback)(&Event::Task(title));
+            (state.callback)(&Event::Task(Begun::task(title, task)));
         }
         let about = if action.is_for_all() { &all[..] } else { &[host.name.as_str()] };
         match all_items(task, scope).into_iter().next().map(|item| item.state) {
@@ -192,8 +193,9 @@ fn go_on(
             nodes.push(Arc::default());
             continue;
         };
-        let (title, item) = (&included.title, group.label.as_deref());
-        (state.callback)(&Event::Included { title, hosts: &going_on, item });
+        let Group { what, vars, label, .. } = group;
+        let (title, item) = (&included.title, label.as_deref());
+        (state.callback)(&Event::Included { title, what, vars, hosts: &going_on, item });
         state.iterator.add_shared(included.shared);
         nodes.push(selection.selected(&included.nodes));
     }

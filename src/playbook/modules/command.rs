@@ -259,7 +259,9 @@ impl HostAction for CommandLine {
             return Err(outcome);
         }
         vars.extend(if self.strips { output.into_vars() } else { output.into_whole_vars() });
-        Ok(command_outcome(&exit, vars))
+        let mut outcome = command_outcome(&exit, vars);
+        outcome.detail.entry("msg").or_insert_with(|| "".into());
+        Ok(outcome)
     }
 }
 

@@ -65,11 +65,12 @@ fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, Strin
         return Err("a field of fstab cannot have a newline".to_owned());
     }
     let run = run.set("path", &path).set("opts", &opts);
-    let run = run.set("dump", &arguments.number("dump")?.unwrap_or(0).to_string());
-    let run = run.set("passno", &arguments.number("passno")?.unwrap_or(0).to_string());
+    let [dump, passno] = ["dump", "passno"].map(|name| arguments.number(name).map(|it| it.unwrap_or(0).to_string()));
+    let (dump, passno) = (dump?, passno?);
+    let run = run.set("dump", &dump).set("passno", &passno).result("dump", dump).result("passno", passno);
     let run = run
         .result("name", path)
         .result("opts", opts)
         .result("boot", if arguments.flag("boot")? == Some(false) { "no" } else { "yes" });
-    Ok(run.echo(&["src", "fstype", "dump", "passno"], arguments))
+    Ok(run.echo(&["src", "fstype"], arguments))
 }

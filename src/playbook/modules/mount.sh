@@ -64,7 +64,8 @@ remount() {
 case $state in
   absent)
     write_fstab ''
-    if is_mounted; then unmount; fi
+    # As with Ansible, what has no line stays mounted.
+    if [ -n "$changed" ] && is_mounted; then unmount; fi
     if [ -n "$changed" ] && [ -z "$check" ] && [ -d "$path" ]; then rmdir -- "$path" 2> /dev/null; fi ;;
   absent_from_fstab) write_fstab '' ;;
   present) write_fstab 1 ;;

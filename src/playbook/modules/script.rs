@@ -130,10 +130,6 @@ impl HostAction for PlaybookScript {
         if connection.check {
             return Ok(Outcome::done(true, Vars::new()));
         }
-        let [stdout, stderr] =
-            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let mut vars = output.into_vars();
-        vars.extend([("stdout".to_owned(), stdout.into()), ("stderr".to_owned(), stderr.into())]);
-        Ok(command_outcome(&exit, vars))
+        Ok(command_outcome(&exit, output.into_whole_vars()))
     }
 }

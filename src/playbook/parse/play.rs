@@ -62,6 +62,7 @@ impl Parser<'_> {
             file: Arc::clone(&self.file),
             name: String::new(),
             hosts: String::new(),
+            at: node.at,
             hosts_at: node.at,
             serial: Vec::new(),
             order: Order::default(),
