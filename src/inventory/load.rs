@@ -90,13 +90,9 @@ fn read_list(list: &str, builder: &mut InventoryBuilder) -> Result<(), Inventory
     Ok(())
 }
 
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> InventoryError {
-    InventoryError::Unreadable { path: path.to_owned(), detail: error.to_string() }
-}
-
 impl Loader<'_> {
     fn read_source(&mut self, path: &Path) -> Result<(), InventoryError> {
-        let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let about = fs::metadata(path).map_err(|error| InventoryError::unreadable(path, &error))?;
         if about.is_dir() {
             return self.read_folder(path);
         }
@@ -196,7 +192,7 @@ impl Loader<'_> {
     /// Reads a variable file, or all variable files in a folder and its subfolders, in order.
     fn read_vars(&mut self, path: &Path) -> Result<Vars, InventoryError> {
         if !path.is_dir() {
-            let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+            let text = fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?;
             if self.vault.leaves_out(path, text) {
                 return Ok(Vars::new());
             }
@@ -232,7 +228,7 @@ fn extension(path: &Path) -> &str {
 }
 
 fn read_text(path: &Path, vault: &Keyring) -> Result<String, InventoryError> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?;
     String::from_utf8(vault.open_file(bytes).map_err(|error| Diagnostic::of_vault(path, &error))?)
         .map_err(|_| Diagnostic::new(path, Position::default(), "the file is not UTF-8 text").into())
 }
@@ -244,9 +240,9 @@ fn looks_like_yaml(text: &str) -> bool {
 }
 
 fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
-    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| InventoryError::unreadable(folder, &error))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(folder, &error))?;
+    let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| InventoryError::unreadable(folder, &error))?;
     paths.sort();
     Ok(paths)
 }

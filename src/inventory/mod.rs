@@ -25,6 +25,7 @@ mod yaml;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -141,6 +142,12 @@ pub enum InventoryError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+impl InventoryError {
+    fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), detail: error.to_string() }
+    }
 }
 
 impl InventoryError {

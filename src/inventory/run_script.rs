@@ -13,7 +13,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::InventoryError;
-use super::load::unreadable;
 use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long a script may run. A script that asks the interface of a large cloud takes a minute.
@@ -29,7 +28,7 @@ pub(super) fn run(path: &Path, arguments: &[&str]) -> Result<String, InventoryEr
 
 fn run_within(path: &Path, arguments: &[&str], limit: Duration, bytes: u64) -> Result<String, InventoryError> {
     let failed = |detail: String| InventoryError::Script { path: path.to_owned(), detail };
-    let program = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
+    let program = fs::canonicalize(path).map_err(|error| InventoryError::unreadable(path, &error))?;
     let mut command = Command::new(program);
     for name in SECRET_VARIABLES {
         command.env_remove(name);

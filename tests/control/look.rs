@@ -81,7 +81,7 @@ async fn a_machine_that_was_observed_a_moment_ago_and_does_not_answer_is_not_obs
         assert_eq!(snapshot.health[&machine].health, Health::Suspect, "{hangs}");
         let rows = lists::json(&lists::units(&snapshot, now));
         assert!(
-            rows.contains("\"active\":null") && rows.contains("\"last\":{\"active\":\"active\""),
+            rows.contains("\"active\": null") && rows.contains("\"last\": {\n      \"active\": \"active\""),
             "{hangs}: {rows}"
         );
     }

@@ -242,14 +242,12 @@ fn a_machine_is_shown_with_the_time_of_its_last_answer() {
     assert_eq!(row(&snapshot, true, "Last seen:"), "never");
     snapshot.health.get_mut(&core().id).unwrap().last_seen = Some(at(NOW - 30));
     assert_eq!(row(&snapshot, true, "Last seen:"), time(at(NOW - 30)));
+    snapshot.machines.get_mut(&core().id).unwrap().draining = true;
+    let drained = "drained: its units move to other machines; uncordoned, it takes no new units: its health is down";
+    assert_eq!(row(&snapshot, true, "Scheduling:"), drained);
+    snapshot.health.get_mut(&core().id).unwrap().health = Health::Alive;
     snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new(), continuous: true });
     assert_eq!(row(&snapshot, true, "Last seen:"), "now");
-    snapshot.machines.get_mut(&core().id).unwrap().draining = true;
-    assert_eq!(
-        row(&snapshot, true, "Scheduling:"),
-        "drained: its units move to other machines; uncordoned, it takes no \
-                                                     new units: its health is down"
-    );
 }
 
 /// Returns a row of `machine show`.
