@@ -458,7 +458,6 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
         ),
         ("- hosts: a\n  vars:\n    p: !vault [x]\n", "p:3:8: `!vault` needs the text of a vault", "encrypt-string"),
         ("", "p:1:1: the playbook is empty", ""),
-        ("[]\n", "p:1:1: a playbook must have at least one play", ""),
         ("- hosts: !vault x\n", "p:1:17: `hosts` must be text, not an encrypted value", ""),
         ("$ANSIBLE_VAULT;1.1;AES256\n3x\n", "p:2:2: the file is a damaged vault: expected a hexadecimal digit", ""),
     ] {

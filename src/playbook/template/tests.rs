@@ -366,7 +366,7 @@ fn an_index_after_a_dot_may_be_followed_by_keys_that_may_be_undefined() {
             "{{ x.0.a.0 | default('none') }} {{ x.0.b | default('none') }} {{ x.2.b.3 | default('none') }}",
             "1 none none",
         ),
-        ("{{ m.0.a is defined }}", "False"),
+        ("{{ m.0.a is defined }}!", "False!"),
     ] {
         assert_eq!(scope.text(text).unwrap(), expected, "{text}");
     }
