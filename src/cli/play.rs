@@ -8,7 +8,6 @@ mod prompts;
 mod scheduled;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -476,6 +475,5 @@ fn here() -> PathBuf {
 
 /// Names the file of a fault as it is seen from the current folder.
 fn shown_beside(fault: Diagnostic) -> Diagnostic {
-    let file = fault.file.strip_prefix(here()).map_or_else(|_| fault.file.clone(), Path::to_path_buf);
-    Diagnostic { file, ..fault }
+    fault.seen_from(&here())
 }

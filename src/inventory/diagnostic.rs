@@ -48,6 +48,15 @@ impl Diagnostic {
         Self::new(file, Position::new(line, column), format!("the file {error}"))
     }
 
+    /// Names a file below a folder as it is seen from there.
+    #[must_use]
+    pub fn seen_from(mut self, folder: &Path) -> Self {
+        if let Ok(file) = self.file.strip_prefix(folder) {
+            self.file = file.to_owned();
+        }
+        self
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -94,7 +94,7 @@ impl FailedTask {
 
 /// Returns a text after the place that it is about. Files below the folder are named from there.
 pub(super) fn place(file: &Path, at: Position, folder: &Path, what: &str) -> String {
-    Diagnostic::new(file.strip_prefix(folder).unwrap_or(file), at, what).to_string()
+    Diagnostic::new(file, at, what).seen_from(folder).to_string()
 }
 
 const fn has_failed(stats: &HostStats) -> bool {

@@ -11,6 +11,14 @@ make_scratch() {
   trap 'rm -rf -- "$scratch"' EXIT
 }
 
+# Keeps a copy of the file $1 beside it if the task asks for that, except in a check. The result names it after the path $2.
+keep_copy() {
+  [ "$backup" = yes ] && [ -e "$1" ] && [ -z "$check" ] || return 0
+  copy=.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
+  cp -p -- "$1" "$1$copy" || fail "Could not make backup of $2"
+  say backup_file "$2$copy"
+}
+
 # Prints a word as a shell reads it.
 quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 

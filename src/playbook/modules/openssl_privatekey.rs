@@ -48,7 +48,7 @@ pub(super) static OPENSSL_PRIVATEKEY: ScriptModule = ScriptModule {
     )
     .with(&destination::ATTRIBUTES)
     .needs(&[&["path"]]),
-    text: include_str!("openssl_privatekey.sh"),
+    text: concat!(include_str!("openssl_key.sh"), include_str!("openssl_privatekey.sh")),
     prepare,
 };
 

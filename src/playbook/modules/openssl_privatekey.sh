@@ -1,10 +1,3 @@
-needs openssl
-file=$path
-enter || fail "The directory ${file%/*} does not exist or the file is not a directory"
-say filename "$file"
-key=$name
-make_scratch
-
 # Runs openssl with the passphrase, which only the environment of openssl has.
 with_secret() { secret=$passphrase openssl "$@" < /dev/null 2> "$scratch/error"; }
 failed_with() { fail "$1: $(tail -n 1 -- "$scratch/error")"; }
@@ -61,14 +54,6 @@ is_right() {
 }
 case $curve in secp256r1) oid=prime256v1 ;; secp192r1) oid=prime192v1 ;; *) oid=$curve ;; esac
 
-# Says the hashes of the public key.
-say_fingerprint() {
-  openssl pkey -pubin -in "$scratch/public" -outform DER -out "$scratch/der" 2> "$scratch/error" || return 0
-  for algorithm in md5 sha1 sha224 sha256 sha384 sha512; do
-    digits=$(openssl dgst "-$algorithm" -c "$scratch/der" 2> /dev/null) && say "fingerprint_$algorithm" "${digits##*= }"
-  done
-}
-
 make_key() {
   case $type in
     RSA) with_secret genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:$size" -out "$scratch/new" ;;
@@ -93,19 +78,7 @@ write_key() {
   with_secret "$@"
 }
 
-keep_old() {
-  [ "$backup" = yes ] && [ -e "$key" ] || return 0
-  copy=$file.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
-  cp -p -- "$key" "./${copy##*/}" || fail "Could not make backup of $file"
-  say backup_file "$copy"
-}
-
-if [ "$state" = absent ]; then
-  [ -e "$key" ] || [ -L "$key" ] || finish
-  changed=1
-  [ -n "$check" ] || { keep_old && rm -f -- "$key"; } || fail "cannot remove $file"
-  finish
-fi
+end_if_absent
 hint='To force regeneration, call the module with `regenerate` set to `full_idempotence` or `always`, or with `force=true`.'
 [ "$force" != yes ] || regenerate=always
 need=
@@ -130,7 +103,7 @@ if [ -n "$need" ]; then
   if [ -z "$check" ]; then
     if [ "$need" = new ]; then make_key; else cat -- "$scratch/open" > "$scratch/new"; fi
     write_key "$scratch/new" || failed_with "cannot write the key"
-    keep_old
+    keep_copy "$key" "$file"
     draft=./.muster.$unique.tmp
     (umask 077 && set -C && cat -- "$scratch/key" > "$draft") || fail "cannot write $draft"
     [ ! -e "$key" ] || chown --reference="$key" -- "$draft"

@@ -32,7 +32,7 @@ pub(super) static OPENSSL_PUBLICKEY: ScriptModule = ScriptModule {
     .with(&destination::ATTRIBUTES)
     .needs(&[&["path"]])
     .excludes(&[&["privatekey_path", "privatekey_content"]]),
-    text: include_str!("openssl_publickey.sh"),
+    text: concat!(include_str!("openssl_key.sh"), include_str!("openssl_publickey.sh")),
     prepare,
 };
 

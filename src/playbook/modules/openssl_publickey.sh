@@ -1,22 +1,4 @@
-needs openssl
-file=$path
-enter || fail "The directory ${file%/*} does not exist or the file is not a directory"
-say filename "$file"
-key=$name
-keep_old() {
-  [ "$backup" = yes ] && [ -e "$key" ] && [ -z "$check" ] || return 0
-  copy=$file.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
-  cp -p -- "$key" "./${copy##*/}" || fail "Could not make backup of $file"
-  say backup_file "$copy"
-}
-if [ "$state" = absent ]; then
-  [ -e "$key" ] || [ -L "$key" ] || finish
-  changed=1
-  keep_old
-  [ -n "$check" ] || rm -f -- "$key" || fail "cannot remove $file"
-  finish
-fi
-make_scratch
+end_if_absent
 with_secret() { secret=$privatekey_passphrase openssl "$@" < /dev/null 2> "$scratch/error"; }
 if [ -n "$privatekey_content" ]; then
   private=$scratch/private
@@ -50,13 +32,10 @@ else
 fi
 if [ "$force" = yes ] || [ ! -f "$key" ] || ! printf %s "$content" | cmp -s -- - "$key"; then
   changed=1
-  keep_old
+  keep_copy "$key" "$file"
   replace_file "$key" 0644
 fi
-for algorithm in md5 sha1 sha224 sha256 sha384 sha512; do
-  openssl pkey -pubin -in "$scratch/public" -outform DER -out "$scratch/der" 2> "$scratch/error" || break
-  digits=$(openssl dgst "-$algorithm" -c "$scratch/der" 2> /dev/null) && say "fingerprint_$algorithm" "${digits##*= }"
-done
+say_fingerprint
 if [ -e "$key" ]; then
   set_attributes
   [ -z "$altered" ] || changed=1

@@ -49,11 +49,7 @@ END {
 new=${new%x}
 mark=$(printf '\001')
 message=${new##*"$mark"} content=${new%"$mark"*}
-if [ "$backup" = yes ] && [ -f "$dest" ] && [ -z "$check" ]; then
-  copy=$dest.$unique.$(date +%Y-%m-%d@%H:%M:%S)~
-  cp -p -- "$dest" "$copy" || fail "Could not make backup of $dest"
-  say backup_file "$copy"
-fi
+[ ! -f "$dest" ] || keep_copy "$dest" "$dest"
 show "$dest" "$old" "$dest" "$content"
 replace_file "$dest"
 say msg "$message$newline"
