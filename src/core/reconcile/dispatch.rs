@@ -49,8 +49,8 @@ impl Reconciler {
         let steps = if needed.is_empty() { Vec::new() } else { self.sendable(machine, needed.clone(), now) };
         if let Some(view) = self.views.touch(machine).filter(|view| view.is_ready()) {
             (view.unplanned, view.settled) = (false, needed.is_empty());
-            view.waits = waits;
             view.update_backoffs(&needed, &steps, now);
+            self.views.set_waits(machine, waits);
         }
         steps
     }

@@ -18,6 +18,7 @@ use crate::core::model::Write;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
 use crate::core::schedule::Scheduler;
+use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 
 /// How old the record of a failed load is before the next failure on the same machine replaces it.
@@ -78,9 +79,13 @@ impl Reconciler {
 
     /// Returns the failed loads of a unit's present file.
     pub(super) fn failed_loads(&self, unit: &UnitName) -> Vec<FailedLoad> {
-        let hash = self.snapshot.units.get(unit).map(|unit| unit.hash);
         let loads = self.snapshot.placements.get(unit).into_iter().flat_map(|placement| &placement.failed_loads);
-        loads.filter(|it| Some(it.hash) == hash).cloned().collect()
+        loads.filter(|it| self.is_of_file(unit, it.hash)).cloned().collect()
+    }
+
+    /// Reports whether a unit's present file has this hash.
+    fn is_of_file(&self, unit: &UnitName, hash: Hash) -> bool {
+        self.snapshot.units.get(unit).is_some_and(|record| record.hash == hash)
     }
 
     /// Returns why a unit is to leave its machine because it could not be loaded there, and rules out all machines where
@@ -93,14 +98,13 @@ impl Reconciler {
         at: &Placement,
     ) -> Option<FilterReason> {
         let view = self.views.get(&at.machine)?;
+        view.backoffs.get(unit).filter(|it| matches!(it.step.action, Action::Load { .. }))?;
         // It would be stopped here before it could start elsewhere, where the file may be refused too.
-        let is_current = |hash| self.snapshot.units.get(unit).is_some_and(|record| record.hash == hash);
         let there = view.units.as_ref().and_then(|units| units.get(unit));
-        if there.is_some_and(|state| state.runs() && !is_current(state.hash)) {
+        if there.is_some_and(|state| state.runs() && !self.is_of_file(unit, state.hash)) {
             return None;
         }
-        let fails = view.backoffs.get(unit).is_some_and(|it| matches!(it.step.action, Action::Load { .. }));
-        let loads = if fails { self.failed_loads(unit) } else { Vec::new() };
+        let loads = self.failed_loads(unit);
         let here = loads.iter().find(|it| it.machine == at.machine)?.said.clone();
         if loads.len() >= FAILED_LOADS {
             return None;

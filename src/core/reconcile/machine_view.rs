@@ -88,8 +88,6 @@ pub struct MachineView {
     pub fencing: Fencing,
     /// Set when the steps that the machine needs have to be computed again.
     pub unplanned: bool,
-    /// Set when one of its steps waits for another machine.
-    pub waits: bool,
     /// When to assess the machine again although nothing happened.
     pub assess_again: Option<Timestamp>,
     /// When to try the direct path again while a relay works.
@@ -209,7 +207,6 @@ impl MachineView {
             lease: LeaseView::default(),
             fencing: Fencing::default(),
             unplanned: true,
-            waits: false,
             assess_again: None,
             brake: None,
             next_direct: now,

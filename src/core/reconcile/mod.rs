@@ -530,17 +530,15 @@ impl Reconciler {
             self.mode = Mode::Deposed;
             return;
         }
+        let (moves, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|write| moved_unit(write).is_some());
         // Placements that were decided together fit together. They may have made room for a unit that fitted nowhere.
-        self.stale.placements |= records.iter().any(|write| moved_unit(write).is_some()) && !self.refused.is_empty();
-        for write in records {
+        self.stale.placements |= !moves.is_empty() && !self.refused.is_empty();
+        self.moved(moves);
+        for write in others {
             match &write {
                 Write::Lease(machine, _) => self.lease_written(*machine),
                 Write::NoLease(machine) => self.lease_ended(*machine),
-                Write::Serial(_) | Write::Restored(_) | Write::Voters(_) => {}
-                _ => {
-                    self.moved(write);
-                    continue;
-                }
+                _ => {}
             }
             self.snapshot.apply(write);
         }

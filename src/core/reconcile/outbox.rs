@@ -11,14 +11,16 @@ use crate::core::unit::UnitName;
 pub(super) struct Outbox {
     /// The writes that wait, in their order.
     queued: Vec<Write>,
-    /// How many writes were left when superseded ones were dropped the last time.
+    /// How many of them are observations.
+    observations: usize,
+    /// How many observations were left when superseded ones were dropped the last time.
     left: usize,
     /// Machines to fence after the store has accepted the next commit.
     fence: Vec<MachineId>,
     pending: Option<PendingCommit>,
 }
 
-/// How many writes wait before superseded ones are dropped.
+/// How many observations wait before superseded ones are dropped.
 const MANY: usize = 4096;
 
 /// The subject of an observation.
@@ -56,8 +58,9 @@ pub(super) struct PendingCommit {
 impl Outbox {
     /// Adds a write.
     pub(super) fn push(&mut self, write: Write) {
+        self.observations += usize::from(is_observation(&write));
         self.queued.push(write);
-        if self.queued.len() > MANY.max(2 * self.left) {
+        if self.observations > MANY.max(2 * self.left) {
             self.drop_superseded();
         }
     }
@@ -68,7 +71,8 @@ impl Outbox {
         let writes = std::mem::take(&mut self.queued).into_iter().rev();
         self.queued = writes.filter(|write| Observed::of(write).is_none_or(|it| seen.insert(it))).collect();
         self.queued.reverse();
-        self.left = self.queued.len();
+        self.left = seen.len();
+        self.observations = self.left;
     }
 
     /// Fences a machine after the store has accepted the next commit.
@@ -107,7 +111,7 @@ impl Outbox {
         if self.pending.is_some() || self.queued.is_empty() {
             return None;
         }
-        self.left = 0;
+        (self.observations, self.left) = (0, 0);
         let writes = std::mem::take(&mut self.queued);
         let records: Vec<Write> = writes.iter().filter(|write| is_record(write)).cloned().collect();
         let units = records.iter().filter_map(moved_unit).cloned().collect();
@@ -123,9 +127,15 @@ impl Outbox {
     /// Drops the writes that wait.
     pub(super) fn clear(&mut self) {
         self.queued.clear();
-        self.left = 0;
+        (self.observations, self.left) = (0, 0);
         self.fence.clear();
     }
+}
+
+/// Reports whether a later write of the same subject replaces this one.
+const fn is_observation(write: &Write) -> bool {
+    let states = matches!(write, Write::State(..) | Write::NoState(..));
+    states || matches!(write, Write::Health(..) | Write::Observed(_) | Write::Foreign(..))
 }
 
 /// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.

@@ -85,18 +85,29 @@ impl Reconciler {
         self.stale.views |= self.scope != Scope::All;
     }
 
-    /// Applies a placement that the store has accepted.
-    pub(super) fn moved(&mut self, write: Write) {
+    /// Applies placements that the store has accepted.
+    pub(super) fn moved(&mut self, placements: Vec<Write>) {
+        let mut machines = BTreeSet::new();
+        for write in placements {
+            self.moved_one(write, &mut machines);
+        }
+        for machine in machines {
+            self.renew_need(machine);
+        }
+    }
+
+    /// Applies a placement, and adds the machines whose units have changed.
+    fn moved_one(&mut self, write: Write, machines: &mut BTreeSet<MachineId>) {
         let Some(unit) = moved_unit(&write).cloned() else { return };
         let place = |snapshot: &Snapshot| snapshot.placements.get(&unit).map(|placement| placement.machine);
         let before = place(&self.snapshot);
+        let after = if let Write::Place(_, placement) = &write { Some(placement.machine) } else { None };
         self.snapshot.apply(write);
         if self.requirements.is_global(&unit) {
             self.stale.assignments = true;
             self.stale.placements = true;
             return;
         }
-        let after = place(&self.snapshot);
         // The unit may be placed elsewhere because its load has failed.
         self.stale.placements |= before == after;
         self.assignments.shift(&self.snapshot, &self.scope, &unit, before, after);
@@ -107,7 +118,7 @@ impl Reconciler {
                 view.backoffs.remove(&unit);
             }
             view.unplanned = true;
-            self.renew_need(machine);
+            machines.insert(machine);
         }
         for machine in self.snapshot.states.get(&unit).into_iter().flat_map(BTreeMap::keys) {
             self.views.touch(*machine).into_iter().for_each(|view| view.unplanned = true);
@@ -217,14 +228,15 @@ impl Reconciler {
             let alive = answers && self.health(at.machine) == Some(Health::Alive);
             alive && !moved.contains_key(*unit) && self.scope.has(unit) && self.snapshot.is_readable(unit)
         });
-        let settled: BTreeMap<&UnitName, MachineId> = settled.map(|(unit, at)| (unit, at.machine)).collect();
+        let settled = dependencies_first(settled.map(|(unit, _)| unit), &self.requirements);
         let mut placed = Vec::new();
-        for unit in dependencies_first(settled.keys().copied(), &self.requirements) {
-            let machine = scheduler.machine_of(unit).filter(|machine| settled.get(unit) == Some(machine));
+        for unit in settled {
+            let Some(at) = self.snapshot.placements.get(unit) else { continue };
+            // Another unit may have displaced it meanwhile.
+            let machine = scheduler.machine_of(unit).filter(|machine| *machine == at.machine);
             let Some(here) = machine.and_then(|machine| self.snapshot.machines.get(&machine)) else { continue };
-            let at = self.snapshot.placements.get(unit);
             let misfit = scheduler.filter_reason(unit, here.id);
-            let misfit = misfit.or_else(|| self.load_failure(scheduler, unit, at?));
+            let misfit = misfit.or_else(|| self.load_failure(scheduler, unit, at));
             let Some(filter_reason) = misfit else { continue };
             let choices = scheduler.schedule(unit);
             // The failed load itself is reported as long as it lasts.

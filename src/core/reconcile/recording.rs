@@ -61,10 +61,13 @@ impl Reconciler {
 
     /// Lets the steps that wait for a change of this unit on another machine be computed again.
     fn wake_waiting(&mut self, unit: &UnitName) {
+        if !self.views.any_waits() {
+            return;
+        }
         let placed = self.snapshot.placements.get(unit).map(|placement| placement.machine);
         let there = self.snapshot.states.get(unit).into_iter().flat_map(BTreeMap::keys).copied();
         for machine in placed.into_iter().chain(there) {
-            self.views.touch(machine).into_iter().for_each(|view| view.unplanned |= view.waits);
+            self.views.replan_if_waiting(machine);
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Views {
     doubted: BTreeSet<MachineId>,
     /// The indexed machines of which no visit has ended yet.
     unseen: BTreeSet<MachineId>,
-    /// The indexed machines with a step that waits for another machine.
+    /// The machines with a step that waits for another machine.
     waiting: BTreeSet<MachineId>,
 }
 
@@ -69,10 +69,31 @@ impl Views {
         self.all.iter_mut().map(|(machine, view)| (machine, view.as_mut()))
     }
 
+    /// Records whether a machine has a step that waits for another machine.
+    pub(super) fn set_waits(&mut self, machine: MachineId, waits: bool) {
+        if waits {
+            self.waiting.insert(machine);
+        } else {
+            self.waiting.remove(&machine);
+        }
+    }
+
+    /// Reports whether a machine has a step that waits for another machine.
+    pub(super) fn any_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Lets the steps of a machine be computed again if one of them waits for another machine.
+    pub(super) fn replan_if_waiting(&mut self, machine: MachineId) {
+        if self.waiting.contains(&machine) {
+            self.touch(machine).into_iter().for_each(|view| view.unplanned = true);
+        }
+    }
+
     /// Lets the steps of every machine that waits for another machine be computed again.
     pub(super) fn replan_waiting(&mut self) {
-        for machine in self.dirty_or(&self.waiting).collect::<Vec<_>>() {
-            self.touch(machine).into_iter().for_each(|view| view.unplanned |= view.waits);
+        for machine in self.waiting.iter().copied().collect::<Vec<_>>() {
+            self.replan_if_waiting(machine);
         }
     }
 
@@ -163,11 +184,7 @@ impl Views {
             }
             self.due.extend(due.map(|at| (at, machine)));
         }
-        for (holds, set) in [
-            (view.is_doubted(), &mut self.doubted),
-            (view.evidence.is_empty(), &mut self.unseen),
-            (view.waits, &mut self.waiting),
-        ] {
+        for (holds, set) in [(view.is_doubted(), &mut self.doubted), (view.evidence.is_empty(), &mut self.unseen)] {
             if holds {
                 set.insert(machine);
             } else {

@@ -166,13 +166,18 @@ impl<'a> Scheduler<'a> {
 
     /// Records that a unit is on a machine. A machine that has not joined is ignored.
     pub fn put(&mut self, unit: &UnitName, machine: MachineId) {
+        self.put_with(unit, self.requirements.get(unit), machine);
+    }
+
+    /// Records that a unit with these requirements is on a machine.
+    fn put_with(&mut self, unit: &UnitName, needs: Option<&Requirements>, machine: MachineId) {
         let Some(candidate) = self.find(machine) else { return };
         match self.placed.insert(unit.clone(), candidate) {
             Some(before) if before == candidate => return,
             Some(before) => self.leave(unit, before),
             None => {}
         }
-        self.count(unit, candidate);
+        self.count(unit, needs, candidate);
         self.settle_beside(unit, candidate);
     }
 
@@ -249,7 +254,7 @@ impl<'a> Scheduler<'a> {
         }
         let placement = self.select(unit, needs);
         match (&placement, key) {
-            (Ok(placement), _) => self.put(unit, placement.machine),
+            (Ok(placement), _) => self.put_with(unit, Some(needs), placement.machine),
             (Err(PlacementError::Unschedulable(summary)), Some(key)) => {
                 _ = self.unschedulable_cache.insert(key, summary.clone());
             }
@@ -397,11 +402,10 @@ impl<'a> Scheduler<'a> {
     /// Returns the machines on which a unit is already: those where its file runs, then those that adopt the unit, each in
     /// the order of machine-ids.
     fn present_on(&self, unit: &UnitName) -> impl Iterator<Item = (usize, ChoiceReason)> {
-        let hash = self.snapshot.units.get(unit).map(|unit| unit.hash);
+        let is_current = |hash| self.snapshot.units.get(unit).is_some_and(|unit| unit.hash == hash);
         let states = self.snapshot.states.get(unit).into_iter().flatten();
-        let running =
-            states.filter(move |(_, state)| Some(state.hash) == hash && state.runs()).map(|(machine, _)| *machine);
-        let running = running.filter_map(|machine| Some((self.find(machine)?, ChoiceReason::RunsThere)));
+        let running = states.filter(move |(_, state)| state.runs() && is_current(state.hash));
+        let running = running.filter_map(|(machine, _)| Some((self.find(*machine)?, ChoiceReason::RunsThere)));
         let adopting = self.adopting.get(unit).into_iter().flatten();
         running.chain(adopting.map(|candidate| (*candidate, ChoiceReason::FoundThere)))
     }
@@ -446,7 +450,7 @@ impl<'a> Scheduler<'a> {
             let conflicts = self.anti_affinity.conflicts_of(unit, needs);
             if self.colocation(unit, needs, candidate, &conflicts).next().is_none() {
                 self.candidates.get_mut(candidate).into_iter().for_each(|candidate| _ = candidate.globals.insert(unit));
-                self.count(unit, candidate);
+                self.count(unit, Some(needs), candidate);
             }
         }
     }
@@ -459,8 +463,8 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Adds a unit to a machine's load and to the conflicts.
-    fn count(&mut self, unit: &UnitName, candidate: usize) {
-        self.anti_affinity.add(unit, self.requirements.get(unit), candidate);
+    fn count(&mut self, unit: &UnitName, needs: Option<&Requirements>, candidate: usize) {
+        self.anti_affinity.add(unit, needs, candidate);
         self.shift(candidate, |load| load + 1);
     }
 
