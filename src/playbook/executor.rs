@@ -190,6 +190,7 @@ impl Executor<'_> {
             losses: None,
             hosts: hosts_now,
             surroundings,
+            local_files: Arc::default(),
             requested,
             last: None,
             jobs,
@@ -347,7 +348,7 @@ impl Executor<'_> {
     fn task_scope(&self, state: &RunState<'_, '_>, (play, task): (&Play, &Task), host: &Host) -> Scope {
         let set = (state.iterator.set_by_tasks(&host.name), state.iterator.include_vars(&host.name));
         let scope = self.scope(&state.batch_vars, (play, state.iterator.shared()), Some(task), host, set);
-        let scope = scope.with_surroundings(Arc::clone(&state.surroundings));
+        let scope = scope.with_surroundings(Arc::clone(&state.surroundings)).with_local_files(&state.local_files);
         match &state.hosts {
             Some(hosts) => scope.with_hosts(Arc::clone(hosts)),
             None => scope,

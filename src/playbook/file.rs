@@ -4,6 +4,7 @@
 //! before it replaces the old file, so that a connection that breaks leaves the old file in place. The folder may belong to another user than the script runs as, who must gain
 //! nothing: see `file.sh`.
 
+use bytes::Bytes;
 use sha1::Sha1;
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -66,7 +67,7 @@ pub(super) struct File {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     /// These bytes.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     /// That of a file on the host.
     OnHost(String),
     /// That of a URL, which the host gets.
@@ -105,7 +106,7 @@ impl Download {
 
 impl Default for Content {
     fn default() -> Self {
-        Self::Bytes(Vec::new())
+        Self::Bytes(Bytes::new())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 use shlex::QuoteError;
 
@@ -51,14 +52,22 @@ impl HostConnection<'_> {
     pub(super) async fn exec(
         &self,
         script: String,
-        stdin: Vec<u8>,
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
-        self.run(Command { script, stdin, limit, ..Command::default() }).await
+        self.run(Command { script, limit, ..Command::default() }).await
+    }
+
+    /// Runs a script that reads its stdin, in a channel of its own, and returns how it ended and what it printed.
+    pub(super) async fn exec_with_stdin(
+        &self,
+        script: String,
+        stdin: Bytes,
+    ) -> Result<(Exit, CapturedOutput), Outcome> {
+        self.run(Command { script, stdin, ..Command::default() }).await
     }
 
     /// Runs a script that runs a program of the playbook, and returns how it ended and what it printed.
-    pub(super) async fn exec_program(&self, script: String, stdin: Vec<u8>) -> Result<(Exit, CapturedOutput), Outcome> {
+    pub(super) async fn exec_program(&self, script: String, stdin: Bytes) -> Result<(Exit, CapturedOutput), Outcome> {
         self.run(Command { script, stdin, runner: ScriptRunner::UserShellWithPipes, ..Command::default() }).await
     }
 
@@ -67,7 +76,7 @@ impl HostConnection<'_> {
         &self,
         script: String,
         texts: Vec<&'static str>,
-        stdin: Vec<u8>,
+        stdin: Bytes,
         limit: Option<Duration>,
     ) -> Result<(Exit, CapturedOutput), Outcome> {
         self.run(Command { script, texts, stdin, limit, runner: ScriptRunner::UserShell, ..Command::default() }).await

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 use shlex::QuoteError;
 
@@ -38,7 +39,7 @@ pub(super) struct HostScript {
     text: &'static str,
     before: &'static str,
     variables: Result<String, QuoteError>,
-    stdin: Vec<u8>,
+    stdin: Bytes,
     limit: Option<Duration>,
 }
 
@@ -63,7 +64,7 @@ const CONTEXT: [&str; 4] = ["se_user", "se_role", "se_type", "se_level"];
 impl HostScript {
     /// Makes a script of its text.
     pub(super) fn new(text: &'static str) -> Self {
-        Self { text, before: "", variables: Ok(String::new()), stdin: Vec::new(), limit: Some(FILE_TIMEOUT) }
+        Self { text, before: "", variables: Ok(String::new()), stdin: Bytes::new(), limit: Some(FILE_TIMEOUT) }
     }
 
     /// Makes a script that works on the system. It has the functions for commands, which take the time that they need.
@@ -124,17 +125,17 @@ impl HostScript {
     }
 
     /// Gives the script the content of a file: in a variable if it is a short text, or else on its stdin.
-    pub(super) fn content(self, content: &[u8]) -> Self {
+    pub(super) fn content(self, content: &Bytes) -> Self {
         let script = self.set("length", &content.len().to_string());
         match std::str::from_utf8(content) {
             Ok(text) if text.len() <= SHORT && !text.contains('\0') => script.flag("inline", true).set("content", text),
-            _ => script.flag("inline", false).stdin(content.to_vec()),
+            _ => script.flag("inline", false).stdin(content.clone()),
         }
     }
 
     /// Gives the script its stdin.
-    pub(super) fn stdin(self, stdin: Vec<u8>) -> Self {
-        Self { stdin, ..self }
+    pub(super) fn stdin(self, stdin: impl Into<Bytes>) -> Self {
+        Self { stdin: stdin.into(), ..self }
     }
 
     fn assign(mut self, name: &str, quoted: Result<String, QuoteError>) -> Self {

@@ -23,6 +23,7 @@ pub mod host_connection;
 mod host_script;
 pub mod include;
 pub mod inventory_lint;
+mod local_files;
 mod loop_item;
 pub mod loops;
 pub mod magic_variables;

@@ -43,6 +43,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::inventory::Vars;
+use crate::playbook::local_files::LocalFiles;
 use crate::vault::ClosedValue;
 use crate::vault::Keyring;
 use environment::FUEL;
@@ -133,6 +134,7 @@ pub struct Scope {
     surroundings: Option<Arc<Surroundings>>,
     hosts: Option<Arc<dyn Hosts>>,
     vault: Arc<Keyring>,
+    local_files: Arc<LocalFiles>,
 }
 
 impl fmt::Debug for Scope {
@@ -152,6 +154,7 @@ impl Scope {
             surroundings: None,
             hosts: None,
             vault: Arc::default(),
+            local_files: Arc::default(),
         }
     }
 
@@ -164,6 +167,17 @@ impl Scope {
     /// Returns the passwords of closed values.
     pub const fn vault(&self) -> &Arc<Keyring> {
         &self.vault
+    }
+
+    /// Returns the files of the playbook that are in use.
+    pub(super) fn local_files(&self) -> &LocalFiles {
+        &self.local_files
+    }
+
+    /// Returns the scope with the files of the playbook that are in use.
+    #[must_use]
+    pub(super) fn with_local_files(self, local_files: &Arc<LocalFiles>) -> Self {
+        Self { local_files: Arc::clone(local_files), ..self }
     }
 
     /// Returns the scope with the machine that its lookups read.

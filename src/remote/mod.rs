@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use crate::core::model::Address;
@@ -106,7 +107,7 @@ pub struct Command {
     /// Texts that go on with the script, in its shell. A user shell gets each of them only once.
     pub texts: Vec<&'static str>,
     /// The bytes that the script reads on stdin. With some, the command gets a channel of its own.
-    pub stdin: Vec<u8>,
+    pub stdin: Bytes,
     /// The user that runs the script; `None` for the login user.
     pub run_as: Option<RunAs>,
     /// How long the script may take; `None` means without limit.

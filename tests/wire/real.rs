@@ -96,7 +96,8 @@ async fn a_command_gets_its_stdin_and_gives_its_output_and_exit_status() {
     for root in [false, true] {
         let script = "cat; echo \"it's\" bad >&2; exit 7".to_owned();
         let run_as = root.then(RunAs::root);
-        let command = Command { script, stdin: b"fed".to_vec(), run_as, limit: Some(LIMIT), ..Command::default() };
+        let command =
+            Command { script, stdin: b"fed".as_slice().into(), run_as, limit: Some(LIMIT), ..Command::default() };
         let mut kept = Kept::default();
         let exit = ssh.exec(&target, &command, &mut kept).await.unwrap();
         assert_eq!((exit, kept.out, kept.err), (Exit::Code(7), b"fed".to_vec(), b"it's bad\n".to_vec()));
@@ -115,7 +116,7 @@ async fn the_output_of_start_files_is_not_the_output_of_a_command() {
     for root in [false, true] {
         let command = Command {
             script: "cat; echo bad >&2".to_owned(),
-            stdin: b"fed".to_vec(),
+            stdin: b"fed".as_slice().into(),
             run_as: root.then(RunAs::root),
             limit: Some(LIMIT),
             ..Command::default()

@@ -173,7 +173,8 @@ async fn a_text_is_sent_once_and_runs_in_each_script_that_has_it() {
         let runner = ScriptRunner::UserShell;
         let command = Command { script: script.clone(), texts: texts.clone(), runner, ..Command::default() };
         assert_eq!(stage.exec(command).await.unwrap(), ended(3, &format!("{x}{x}\n"), ""));
-        let own = Command { script, texts: texts.clone(), stdin: b"fed".to_vec(), runner, ..Command::default() };
+        let own =
+            Command { script, texts: texts.clone(), stdin: b"fed".as_slice().into(), runner, ..Command::default() };
         assert_eq!(stage.exec(own).await.unwrap(), ended(3, &format!("{x}{x}\n"), ""));
     }
     assert_eq!(stage.run(ScriptRunner::UserShell, "show; echo $y").await.1, "\n");

@@ -10,6 +10,7 @@ use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 use crate::playbook::callback::Event;
 use crate::playbook::cluster_tasks::RequestedUnits;
+use crate::playbook::local_files::LocalFiles;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::magic_variables;
 use crate::playbook::outcome::Outcome;
@@ -32,6 +33,8 @@ pub(super) struct RunState<'a, 't> {
     pub(super) hosts: Option<Arc<dyn Hosts>>,
     /// What the lookups of the current task read.
     pub(super) surroundings: Arc<Surroundings>,
+    /// The files of the playbook that are in use.
+    pub(super) local_files: Arc<LocalFiles>,
     /// The units that each task has requested, in all batches so far.
     pub(super) requested: BTreeMap<(Arc<Path>, Position), RequestedUnits>,
     /// The result that was recorded last.

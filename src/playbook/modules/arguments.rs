@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::spec::Kind;
@@ -18,9 +19,6 @@ use crate::playbook::template::Layer;
 use crate::playbook::template::Scope;
 use crate::playbook::template::Syntax;
 use crate::playbook::template::file_variables::file_variables;
-
-/// The largest file that a playbook may copy to a host, in bytes.
-const FILE_LIMIT: u64 = 64 << 20;
 
 /// The parameter of modules that read files of the playbook.
 pub(super) const DECRYPT: Parameter =
@@ -133,17 +131,18 @@ impl Arguments<'_> {
     }
 
     /// Returns the content of a file of the playbook. A file that is encrypted is opened unless the task says `decrypt: false`.
-    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let bytes = read_bytes(path)?;
-        if self.flag("decrypt")? == Some(false) {
-            return Ok(bytes);
-        }
-        self.scope.vault().open_file(bytes).map_err(|error| format!("{} {error}", path.display()))
+    pub(super) fn read(&self, path: &Path) -> Result<Bytes, String> {
+        let open = |bytes| {
+            let opened = self.scope.vault().open_file(bytes);
+            opened.map_err(|error| format!("{} {error}", path.display()))
+        };
+        self.scope.local_files().read(path, (self.flag("decrypt")? != Some(false)).then_some(open))
     }
 
     /// Returns the content of a template file with its templates filled in. The argument of this name has its name.
     pub fn render_file(&self, name: &str, path: &Path, syntax: Syntax) -> Result<String, String> {
-        let text = String::from_utf8(self.read(path)?).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+        let text =
+            String::from_utf8(self.read(path)?.into()).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
         let mut variables = file_variables(path, &self.required(name)?);
         variables.extend(self.text("dest")?.map(|dest| ("template_destpath".to_owned(), dest.into())));
         let scope = self.scope.with(Layer::data(Arc::new(variables)));
@@ -159,15 +158,6 @@ fn is_file_flag(c: char) -> bool {
 /// Returns a folder for a message.
 fn display(folder: &Path) -> String {
     if folder.as_os_str().is_empty() { ".".to_owned() } else { folder.display().to_string() }
-}
-
-/// Returns the content of a file as it is.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    if path.metadata().map_err(failed)?.len() > FILE_LIMIT {
-        return Err(format!("{} is larger than {} MiB", path.display(), FILE_LIMIT >> 20));
-    }
-    std::fs::read(path).map_err(failed)
 }
 
 /// Returns the last part of a path.

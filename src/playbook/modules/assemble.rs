@@ -1,5 +1,6 @@
 //! `assemble`: makes one file of the files of a folder.
 
+use bytes::Bytes;
 use serde_json::Value;
 use sha1::Digest as _;
 use sha1::Sha1;
@@ -61,7 +62,7 @@ impl Module for Assemble {
             delimiter: arguments.non_empty("delimiter")?.map(|text| unescaped(&text)).unwrap_or_default(),
             ignores_hidden: arguments.flag("ignore_hidden")?.unwrap_or(false),
         };
-        let content = if is_local { parts.join(local_parts(arguments)?)? } else { Vec::new() };
+        let content = if is_local { parts.join(local_parts(arguments)?)?.into() } else { Bytes::new() };
         let mut file = destination::file(arguments, Content::Bytes(content), Some("assembled".to_owned()), None)?;
         if is_local {
             return Ok(Action::on_host(file));
@@ -115,7 +116,7 @@ fn local_parts(arguments: &Arguments<'_>) -> Result<Vec<(String, Vec<u8>)>, Stri
     let entries = std::fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let files = entries.into_iter().filter(|entry| entry.path().is_file());
     let part = |entry: std::fs::DirEntry| {
-        Ok((entry.file_name().to_string_lossy().into_owned(), arguments.read(&entry.path())?))
+        Ok((entry.file_name().to_string_lossy().into_owned(), arguments.read(&entry.path())?.into()))
     };
     files.map(part).collect()
 }
@@ -180,7 +181,7 @@ impl HostAction for Assembly {
         }
         let content = self.parts.join(parts).map_err(Outcome::failed)?;
         let checksum = hex::digits(&Sha1::digest(&content));
-        let file = File { content: Content::Bytes(content), ..self.file.clone() };
+        let file = File { content: Content::Bytes(content.into()), ..self.file.clone() };
         let report_of_file = file.write(connection).await?;
         let mut vars = report_of_file.vars(&["dest", "backup_file"]);
         let src = Value::from(report.get("src").unwrap_or_default());

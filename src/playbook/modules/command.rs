@@ -1,5 +1,6 @@
 //! `command` and `shell`: run a program or a line of shell on the host.
 
+use bytes::Bytes;
 use shlex::QuoteError;
 
 use super::Arguments;
@@ -130,7 +131,7 @@ struct CommandLine {
     chdir: Option<String>,
     creates: Option<String>,
     removes: Option<String>,
-    stdin: Vec<u8>,
+    stdin: Bytes,
     /// Whether the newlines at the end of its output are removed.
     strips: bool,
 }
@@ -142,7 +143,7 @@ impl CommandLine {
         if arguments.flag("stdin_add_newline")?.unwrap_or(true) {
             stdin = stdin.map(|text| text + "\n");
         }
-        let stdin = stdin.unwrap_or_default().into_bytes();
+        let stdin = stdin.unwrap_or_default().into();
         let strips = arguments.flag("strip_empty_ends")?.unwrap_or(true);
         Ok(Self { program, cmd, chdir: chdir?, creates: creates?, removes: removes?, stdin, strips })
     }
@@ -199,7 +200,7 @@ impl CommandLine {
             return Ok(None);
         }
         let script = self.guard().map_err(unquotable)?;
-        let (exit, output) = connection.exec_script(script, Vec::new(), Vec::new(), Some(FILE_TIMEOUT)).await?;
+        let (exit, output) = connection.exec_script(script, Vec::new(), Bytes::new(), Some(FILE_TIMEOUT)).await?;
         let named = |path: &Option<String>| path.clone().unwrap_or_default();
         match exit {
             Exit::Code(0) => Ok(None),

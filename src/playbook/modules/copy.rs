@@ -48,7 +48,7 @@ impl Module for Copy {
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         if let Some(value) = arguments.args.get("content") {
             let text = scalar_text(value).unwrap_or_else(|| template::to_json(value));
-            let content = Content::Bytes(text.into_bytes());
+            let content = Content::Bytes(text.into());
             return Ok(Action::on_host(destination::file(arguments, content, None, None)?));
         }
         if arguments.flag("remote_src")?.unwrap_or(false) {

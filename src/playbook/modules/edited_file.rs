@@ -153,7 +153,7 @@ impl<E: Edit> EditedFile<E> {
     ) -> Result<Option<Outcome>, Outcome> {
         let old = read.content.clone().unwrap_or_default();
         let file = File {
-            content: Content::Bytes(edited.text.as_deref().map_or(old, foreign_text::encode)),
+            content: Content::Bytes(edited.text.as_deref().map_or(old, foreign_text::encode).into()),
             below: read.path.clone(),
             attributes: self.attributes.clone(),
             backup: self.backup && read.content.is_some() && edited.text.is_some(),

@@ -60,7 +60,7 @@ impl HostAction for RawLine {
             Some(shell) => quote_expanding(shell)
                 .and_then(|shell| Ok(format!("exec {shell} -c {}", shlex::try_quote(&self.line)?))),
         };
-        let (exit, output) = connection.exec(script.map_err(unquotable)?, Vec::new(), None).await?;
+        let (exit, output) = connection.exec(script.map_err(unquotable)?, None).await?;
         // Ansible keeps the newlines at the end of the output.
         Ok(command_outcome(&exit, output.into_whole_vars()))
     }

@@ -95,7 +95,7 @@ impl HostAction for Restart {
         if connection.check {
             return Ok(result(started));
         }
-        let (exit, output) = connection.exec(self.boot.clone(), Vec::new(), Some(self.answer.max(PAUSE * 10))).await?;
+        let (exit, output) = connection.exec(self.boot.clone(), Some(self.answer.max(PAUSE * 10))).await?;
         if exit != Exit::Code(0) {
             return Err(Outcome::failed(format!(
                 "failed to get the time of the last boot: {}",
@@ -105,7 +105,7 @@ impl HostAction for Restart {
         let old = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let script = self.script().map_err(unquotable)?;
         // The host may go down before it answers.
-        if let Ok((Exit::Code(code), output)) = connection.exec(script, Vec::new(), Some(Duration::from_mins(1))).await
+        if let Ok((Exit::Code(code), output)) = connection.exec(script, Some(Duration::from_mins(1))).await
             && code != 0
         {
             return Err(Outcome::failed(format!("Reboot command failed: {}", reason(&output.stderr))));

@@ -2,6 +2,8 @@
 //!
 //! The script comes on stdin, becomes a file in a temporary directory that only its user can read, and is removed.
 
+use bytes::Bytes;
+
 use super::Arguments;
 use super::Module;
 use super::arguments::DECRYPT;
@@ -69,7 +71,7 @@ impl Module for Script {
 
 /// A script to run.
 struct PlaybookScript {
-    content: Vec<u8>,
+    content: Bytes,
     name: String,
     /// The arguments, for the shell.
     rest: String,
@@ -117,7 +119,7 @@ impl HostAction for PlaybookScript {
             return Ok(Outcome { detail: vars, ..Outcome::skipped() });
         }
         let script = self.text(connection.check).map_err(unquotable)?;
-        let (exit, output) = connection.exec(script, self.content.clone(), None).await?;
+        let (exit, output) = connection.exec_with_stdin(script, self.content.clone()).await?;
         if exit == Exit::Code(SKIPPED) && output.stderr.starts_with(MARK.as_bytes()) {
             let named = |path: &Option<String>, why: &str| path.as_ref().map(|path| format!("{path} {why}"));
             let creates = named(&self.creates, "exists, matching creates option");

@@ -123,7 +123,7 @@ fn outcome(found: Vars) -> Outcome {
 
 /// Runs a script about facts and returns its text.
 pub(super) async fn run(connection: &HostConnection<'_>, script: String) -> Result<String, Outcome> {
-    match connection.exec(script, Vec::new(), Some(LIMIT)).await? {
+    match connection.exec(script, Some(LIMIT)).await? {
         (Exit::Code(0), output) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         (_, output) => Err(Outcome::failed(reason(&output.stderr))),
     }

@@ -55,7 +55,7 @@ impl Module for Template {
         let encoding = arguments.non_empty("output_encoding")?;
         let encoding = encoding.map_or(Ok(TextEncoding::Utf8), |name| TextEncoding::named(&name))?;
         let content = encoding.encode(&text).map_err(|why| format!("`output_encoding`: {why}"))?;
-        Ok(Action::on_host(destination::file(arguments, Content::Bytes(content), Some(name), Some(&path))?))
+        Ok(Action::on_host(destination::file(arguments, Content::Bytes(content.into()), Some(name), Some(&path))?))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `unarchive`: unpacks an archive on the host with tar(1) or unzip(1).
 
+use bytes::Bytes;
+
 use super::Arguments;
 use super::Module;
 use super::arguments::DECRYPT;
@@ -73,7 +75,7 @@ impl Module for Unarchive {
 /// An archive to unpack.
 struct Archive {
     /// The archive, unless it is on the host.
-    content: Option<Vec<u8>>,
+    content: Option<Bytes>,
     source: String,
     dest: String,
     creates: Option<String>,

@@ -57,7 +57,7 @@ impl Module for Unit {
         };
         let (path, text) = if arguments.args.contains_key("src") {
             let path = arguments.find_file("src", "files")?;
-            let text = String::from_utf8(arguments.read(&path)?);
+            let text = String::from_utf8(arguments.read(&path)?.into());
             let text = text.map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
             (path, text)
         } else if arguments.args.contains_key("template") {

@@ -193,7 +193,7 @@ impl Wait {
         let (script, end) = (self.content().map_err(unquotable)?, Instant::now() + Duration::from_secs(self.timeout));
         loop {
             let limit = Duration::from_secs(self.connect_timeout.saturating_add(30));
-            let (exit, output) = connection.exec(script.clone(), Vec::new(), Some(limit)).await?;
+            let (exit, output) = connection.exec(script.clone(), Some(limit)).await?;
             if exit != Exit::Code(0) {
                 return Err(Outcome::failed(reason(&output.stderr)));
             }
@@ -271,7 +271,7 @@ impl HostAction for Wait {
         }
         let script = self.script().map_err(unquotable)?;
         let limit = Duration::from_secs(self.timeout.saturating_add(30));
-        match connection.exec(script, Vec::new(), Some(limit)).await? {
+        match connection.exec(script, Some(limit)).await? {
             (Exit::Code(0), _) => Ok(Outcome::done(false, self.result(begun.elapsed(), &[]))),
             (Exit::Code(TIMED_OUT), _) => Err(self.timed_out()),
             (_, output) => Err(Outcome::failed(reason(&output.stderr))),

@@ -82,7 +82,7 @@ pub(super) async fn until_answered(
 ) -> Result<String, String> {
     let end = tokio::time::Instant::now() + timeout;
     loop {
-        let why = match connection.exec(script.to_owned(), Vec::new(), Some(answer)).await {
+        let why = match connection.exec(script.to_owned(), Some(answer)).await {
             Ok((Exit::Code(0), output)) => return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
             Ok(_) => "the host runs no commands yet".to_owned(),
             Err(outcome) => failure(&outcome),

@@ -50,9 +50,9 @@ const USER: &str = r#"sh -c 'test "$(id -un)" = "$1" && exec sh -c "$0"; test "$
 /// The end of such a line, up to the user's name.
 const END: &str = concat!(r#" -u "$1" sh -c "$0"' '"#, read_script!(), "' ");
 
-/// Returns the stdin of [`START`]: a password if there is one, the script as one line for `printf %b`, then the bytes for
-/// the script.
-pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
+/// Returns the first part of the stdin of [`START`]: a password if there is one, then the script as one line for
+/// `printf %b`. The bytes for the script follow.
+pub(super) fn head(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
     let script = command.whole_script();
     if script.contains('\0') {
         return Err(at.local("the command contains a NUL byte"));
@@ -60,7 +60,7 @@ pub(super) fn stdin(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, 
     let line = script.replace('\\', r"\\").replace('\n', r"\n");
     let password = command.run_as.as_ref().and_then(RunAs::password).map(|password| format!("{}\n", password.text()));
     let password = password.unwrap_or_default();
-    Ok([password.as_bytes(), b"muster-script:", line.as_bytes(), b"\n", &command.stdin].concat())
+    Ok(format!("{password}muster-script:{line}\n").into_bytes())
 }
 
 /// Runs a command and returns its exit.
@@ -72,14 +72,14 @@ pub(super) async fn run(
     start: Duration,
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
-    let stdin = stdin(command, at)?;
+    let (head, stdin) = (head(command, at)?, command.stdin.clone());
     let asked = session.write.exec(true, &*line(command.run_as.as_ref())).await;
     asked.map_err(|_| session.connection.lost(at, "the connection was closed"))?;
     at.within(start, accepted(session, at)).await?;
     let write = session.write.clone();
     let send = async {
         // A command need not read its stdin.
-        if write.data_bytes(stdin).await.is_ok() {
+        if write.data_bytes(head).await.is_ok() && (stdin.is_empty() || write.data_bytes(stdin).await.is_ok()) {
             let _ = write.eof().await;
         }
     };
@@ -191,8 +191,10 @@ mod tests {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut process = process.spawn().unwrap();
-        let fed = stdin(command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
-        process.stdin.take().unwrap().write_all(&fed).unwrap();
+        let fed = head(command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        stdin.write_all(&[&fed, &command.stdin[..]].concat()).unwrap();
+        drop(stdin);
         let output = process.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(output.stdout), text(output.stderr), output.status.code())
@@ -202,7 +204,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "where the shells have to be installed, a missing one is an error")]
     fn every_login_shell_runs_the_script_unchanged() {
         let script = "x='it\\n is \\\\ %s !! `id` $HOME {}'\nprintf '%s|' \"$x\"; cat; echo bad >&2; exit 7".to_owned();
-        let command = Command { script, stdin: b"fed\\n\n".to_vec(), ..Command::default() };
+        let command = Command { script, stdin: b"fed\\n\n".as_slice().into(), ..Command::default() };
         for shell in
             [&["sh"][..], &["bash"], &["bash", "-r"], &["dash"], &["tcsh", "-f"], &["fish"], &["zsh"], &["ksh"]]
         {
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_script_that_was_cut_off_is_not_run() {
         let command = Command { script: "echo run".to_owned(), ..Command::default() };
-        let mut fed = stdin(&command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
+        let mut fed = head(&command, ErrorContext { host: "h", phase: Phase::Run }).unwrap();
         fed.pop();
         let mut process = Process::new("sh");
         process.args(["-c", START]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
+use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -24,7 +25,7 @@ const BUFFER: usize = 8 << 10;
 /// Runs a command and returns its exit. The command is killed if the call is dropped.
 pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
-    let fed = command::stdin(command, at)?;
+    let fed = [command::head(command, at)?.into(), command.stdin.clone()];
     let mut process = tokio::process::Command::new("/bin/sh");
     process.arg("-c").arg(&*command::line(command.run_as.as_ref())).kill_on_drop(true);
     for name in SECRET_VARIABLES {
@@ -44,12 +45,18 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
     command::refusal(output, command.run_as.as_ref(), host).map_or(Ok(exit), Err)
 }
 
-async fn exchange(child: &mut Child, fed: Vec<u8>, output: &mut Started<'_, dyn Sink + '_>) -> std::io::Result<Exit> {
+async fn exchange(
+    child: &mut Child,
+    fed: [Bytes; 2],
+    output: &mut Started<'_, dyn Sink + '_>,
+) -> std::io::Result<Exit> {
     let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async move {
         if let Some(stdin) = &mut stdin {
             // A command need not read its stdin.
-            let _ = stdin.write_all(&fed).await;
+            for bytes in fed {
+                let _ = stdin.write_all(&bytes).await;
+            }
         }
     };
     let (mut out, mut err) = (vec![0; BUFFER], vec![0; BUFFER]);

@@ -166,7 +166,7 @@ impl UserShell {
             return Ok(text.into_bytes());
         }
         let shell = Command { script: "exec sh".to_owned(), run_as: command.run_as.clone(), ..Command::default() };
-        Ok([command::stdin(&shell, at)?, SETUP.as_bytes().to_vec(), text.into_bytes()].concat())
+        Ok([command::head(&shell, at)?, SETUP.as_bytes().to_vec(), text.into_bytes()].concat())
     }
 
     /// Sends a request and reads the reply. Returns the exit of the shell if it ended.
