@@ -66,6 +66,7 @@ use crate::inventory::Vars;
 use crate::remote::Password;
 use crate::remote::Remote;
 use background::Jobs;
+use background::Wait;
 use hosts::RunHosts;
 use state::RunState;
 
@@ -538,7 +539,7 @@ impl Executor<'_> {
         }
         let mut attempt = 1;
         loop {
-            let mut outcome = item.judge(task, self.run_action(task, host_task, (item, action)).await);
+            let mut outcome = item.judge(task, self.run_action(task, host_task, (item, action), notes).await);
             if attempts == 1 || outcome.status == Status::Unreachable {
                 return outcome;
             }
@@ -569,6 +570,7 @@ impl Executor<'_> {
         task: &Task,
         host_task: &HostTask<'_, 'e>,
         (item, action): (&LoopItem, &Action),
+        notes: &UnboundedSender<Note>,
     ) -> Outcome {
         let action = match action {
             Action::Done(outcome) => return (**outcome).clone(),
@@ -600,6 +602,12 @@ impl Executor<'_> {
         match limit {
             Limit::Seconds(limit, late) => {
                 tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Outcome::failed(late))
+            }
+            Limit::Awaited(limit, poll) => {
+                let (host, censored) = (host_task.host.name.clone(), task.settings.no_log.may_hold(item.scope()));
+                let wait = Wait { host, limit, poll, censored };
+                let show = |text| drop(notes.send(Note::Notice { host: wait.host.clone(), text }));
+                host_task.jobs.wait(run, &wait, show).await
             }
             Limit::None | Limit::Background(_) => run.await,
         }
@@ -679,12 +687,17 @@ fn throttle(task: &Task, scope: Option<&Scope>) -> usize {
     count.filter(|count| *count > 0).unwrap_or(usize::MAX)
 }
 
+/// The time between two looks at a job, unless the task says another.
+const POLL: Duration = Duration::from_secs(15);
+
 /// How long an action may take.
 enum Limit {
     /// As long as it takes.
     None,
     /// This long, and the message if it takes longer.
     Seconds(Duration, String),
+    /// This long, with so much time between two looks at it.
+    Awaited(Duration, Duration),
     /// This long, in the background.
     Background(Duration),
 }
@@ -692,17 +705,11 @@ enum Limit {
 /// Returns how long an action of a task may take.
 fn limit(task: &Task, scope: &Scope) -> Result<Limit, String> {
     if let Some(Background { limit, poll }) = &task.background {
-        let is_awaited = match poll {
-            Some(poll) => seconds("poll", poll, scope)?.is_some(),
-            None => true,
-        };
-        match seconds("async", limit, scope)? {
-            Some(limit) if is_awaited => {
-                let late = format!("async task did not complete within the requested time - {}s", limit.as_secs());
-                return Ok(Limit::Seconds(limit, late));
-            }
-            Some(limit) => return Ok(Limit::Background(limit)),
-            None => {}
+        let poll = poll.as_ref().map_or(Ok(Some(POLL)), |poll| seconds("poll", poll, scope))?;
+        match (seconds("async", limit, scope)?, poll) {
+            (Some(limit), Some(poll)) => return Ok(Limit::Awaited(limit, poll)),
+            (Some(limit), None) => return Ok(Limit::Background(limit)),
+            (None, _) => {}
         }
     }
     let Some(timeout) = &task.settings.timeout else { return Ok(Limit::None) };

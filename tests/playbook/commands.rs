@@ -187,7 +187,12 @@ async fn a_task_in_the_background_runs_beside_the_others_until_its_time_is_over(
     let printed: Vec<&str> = printed.lines().filter(|line| !line.starts_with("FAILED - RETRYING")).collect();
     let printed = printed.join("\n");
     assert_eq!(code, 0, "{printed}");
-    for part in ["\"msg\": \"went 0 True\"", "could not find job", "within the requested time - 1s"] {
+    for part in [
+        "\"msg\": \"went 0 True\"",
+        "could not find job",
+        "started=True finished=False\nASYNC FAILED on h1: jid=j",
+        "within the requested time - 1s",
+    ] {
         assert!(printed.contains(part), "{part}: {printed}");
     }
 }

@@ -16,14 +16,19 @@ use super::Stage;
 use crate::wire::sshd::Sshd;
 use crate::wire::sshd::missing;
 
-/// Masks what cannot be the same, as `scripts/record-plays` does: the folders, times in the names of backups, and the details
-/// of a failure, of which the plays print what counts.
+/// Masks what cannot be the same, as `scripts/record-plays` does: the folders, times in the names of backups, the ids of jobs,
+/// how often a job is looked at, and the details of a failure, of which the plays print what counts.
 fn mask(printed: &str, work: &str) -> String {
     let short = |line: &str| match line.split_once(" => {") {
         Some((head, _)) if line.starts_with("fatal:") || line.starts_with("failed:") => format!("{head} => {{...}}"),
-        _ => line.to_owned(),
+        _ => match line.split_once(": jid=j") {
+            Some((head, _)) if line.starts_with("ASYNC ") => format!("{head}: jid=JOB"),
+            _ => line.to_owned(),
+        },
     };
-    let masked: String = printed.replace(work, "WORK").split_terminator('\n').map(|line| short(line) + "\n").collect();
+    let whole = printed.replace(work, "WORK");
+    let lines = whole.split_terminator('\n').filter(|line| !line.starts_with("ASYNC POLL"));
+    let masked: String = lines.map(|line| short(line) + "\n").collect();
     backup().replace_all(&masked, ".BACKUP~").into_owned()
 }
 

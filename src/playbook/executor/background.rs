@@ -1,4 +1,5 @@
-//! Tasks that go on while others run (`async` with `poll: 0`), and what has become of them (`async_status`).
+//! Tasks with `async`: those that go on while others run (`poll: 0`), what has become of them (`async_status`), and those
+//! that the play waits for.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -7,12 +8,14 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -32,6 +35,20 @@ const STEP: u64 = 5;
 pub(super) struct Jobs<'e> {
     queue: UnboundedSender<BoxFuture<'e, ()>>,
     known: Known,
+    /// How many ids there are.
+    ids: AtomicUsize,
+}
+
+/// How a task waits for a job.
+pub(super) struct Wait {
+    /// The host.
+    pub(super) host: String,
+    /// The longest wait.
+    pub(super) limit: Duration,
+    /// The time between two looks.
+    pub(super) poll: Duration,
+    /// Set if the id is not shown at the end (`no_log`).
+    pub(super) censored: bool,
 }
 
 /// What lets the jobs go on.
@@ -64,7 +81,7 @@ pub(super) fn jobs<'e>() -> (Jobs<'e>, Driver<'e>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let known = Known::default();
     let driver = Driver { queue: receiver, running: FuturesUnordered::new(), known: Arc::clone(&known) };
-    (Jobs { queue: sender, known }, driver)
+    (Jobs { queue: sender, known, ids: AtomicUsize::default() }, driver)
 }
 
 fn lock(known: &Known) -> MutexGuard<'_, BTreeMap<String, Job>> {
@@ -82,12 +99,8 @@ impl<'e> Jobs<'e> {
         let limit = Duration::from_secs(limit.as_secs().div_ceil(STEP).saturating_mul(STEP));
         let begun = Arc::<AtomicBool>::default();
         let connection = HostConnection { detached: Some(Detached { limit, begun: Arc::clone(&begun) }), ..connection };
-        let id = {
-            let mut known = lock(&self.known);
-            let id = format!("j{}.{}", std::process::id(), known.len() + 1);
-            known.insert(id.clone(), Job { goes_on_alone: action.is_one_script(), begun, outcome: None });
-            id
-        };
+        let id = self.new_id();
+        lock(&self.known).insert(id.clone(), Job { goes_on_alone: action.is_one_script(), begun, outcome: None });
         let (known, job) = (Arc::clone(&self.known), id.clone());
         let run = async move {
             let outcome = action.run(&connection).await.unwrap_or_else(|failure| failure);
@@ -100,23 +113,54 @@ impl<'e> Jobs<'e> {
         Outcome::done(true, fields(&id, false))
     }
 
+    /// Returns an id for a job.
+    fn new_id(&self) -> String {
+        format!("j{}.{}", std::process::id(), self.ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Waits for an action as for a job, and shows the lines that Ansible prints meanwhile.
+    pub(super) async fn wait(&self, run: impl Future<Output = Outcome>, wait: &Wait, show: impl Fn(String)) -> Outcome {
+        let (id, mut run, mut left) = (self.new_id(), pin!(run), wait.limit);
+        let outcome = loop {
+            if left.is_zero() {
+                break late(&id, wait.limit);
+            }
+            let step = wait.poll.min(left);
+            if let Ok(mut outcome) = tokio::time::timeout(step, &mut run).await {
+                outcome.detail.extend(fields(&id, true));
+                break add_output(outcome);
+            }
+            left = left.saturating_sub(step);
+            if step == wait.poll {
+                show(format!("ASYNC POLL on {}: jid={id} started=True finished=False", wait.host));
+            }
+        };
+        let jid = if wait.censored { "None" } else { id.as_str() };
+        match outcome.status {
+            Status::Unreachable => {}
+            Status::Failed => show(format!("ASYNC FAILED on {}: jid={jid}", wait.host)),
+            _ => show(format!("ASYNC OK on {}: jid={jid}", wait.host)),
+        }
+        outcome
+    }
+
     /// Returns what has become of a job.
     pub(super) fn status(&self, id: &str) -> Outcome {
         let known = lock(&self.known);
         let Some(job) = known.get(id) else {
             let mut outcome = Outcome::failed("could not find job");
             outcome.detail.extend(fields(id, true));
-            return outcome;
+            return add_output(outcome);
         };
         match &job.outcome {
-            None => Outcome::done(false, fields(id, false)),
+            None => add_output(Outcome::done(false, fields(id, false))),
             Some(outcome) => {
                 let mut outcome = outcome.clone();
                 if outcome.status == Status::Unreachable {
                     outcome.status = Status::Failed;
                 }
                 outcome.detail.extend(fields(id, true));
-                outcome
+                add_output(outcome)
             }
         }
     }
@@ -126,8 +170,26 @@ impl<'e> Jobs<'e> {
         lock(&self.known).remove(id);
         let mut detail = fields(id, false);
         detail.extend([("erased".to_owned(), id.into()), ("started".to_owned(), false.into())]);
-        Outcome::done(false, detail)
+        add_output(Outcome::done(false, detail))
     }
+}
+
+/// Returns the outcome of a job that takes too long.
+fn late(id: &str, limit: Duration) -> Outcome {
+    let message = format!("async task did not complete within the requested time - {}s", limit.as_secs());
+    let mut outcome = Outcome::failed(message);
+    let job = add_output(Outcome { detail: fields(id, false), ..Outcome::default() });
+    outcome.detail.insert("async_result".to_owned(), Value::Object(job.detail));
+    outcome
+}
+
+/// Adds the output of a job, which Ansible has for every module.
+fn add_output(mut outcome: Outcome) -> Outcome {
+    let none = [("stderr", json!("")), ("stderr_lines", json!([])), ("stdout", json!("")), ("stdout_lines", json!([]))];
+    for (key, value) in none {
+        outcome.detail.entry(key).or_insert(value);
+    }
+    outcome
 }
 
 fn fields(id: &str, is_finished: bool) -> Vars {
