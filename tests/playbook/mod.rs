@@ -313,18 +313,18 @@ async fn a_wait_ends_when_the_port_listens_or_at_the_timeout() {
         (format!("{{port: {closed}, timeout: 0}}"), "Timeout when waiting for 127.0.0.1:"),
         (format!("{{port: {closed}, state: stopped, timeout: 5}}"), "ok: [h1]"),
         (format!("{{port: {port}, state: stopped, timeout: 0}}"), "to stop."),
-        (format!("{{port: {closed}, state: drained, timeout: 0}}"), "ok: [h1]"),
+        (format!("{{port: {closed}, state: drained, timeout: 1}}"), "ok: [h1]"),
         ("{path: DIR/hosts, timeout: 5}".to_owned(), "ok: [h1]"),
         ("{path: 'DIR/a b', timeout: 0}".to_owned(), "Timeout when waiting for file "),
         ("{path: 'DIR/a b', timeout: 0, msg: too late}".to_owned(), "too late"),
         ("{path: 'DIR/a b', state: absent}".to_owned(), "ok: [h1]"),
-        ("{path: DIR/hosts, search_regex: '^h(.)$', timeout: 0}".to_owned(), "ok: [h1]"),
+        ("{path: DIR/hosts, search_regex: '^h(.)$', timeout: 1}".to_owned(), "ok: [h1]"),
         (
             "{path: DIR/hosts, search_regex: '^h$', timeout: 0}".to_owned(),
             "Timeout when waiting for search string ^h$ in",
         ),
         ("timeout=0".to_owned(), "ok: [h1]"),
-        ("{port: 1, path: '{{ omit }}', state: absent, timeout: 0}".to_owned(), "ok: [h1]"),
+        ("{port: 1, path: '{{ omit }}', state: absent, timeout: 1}".to_owned(), "ok: [h1]"),
         ("{port: 1, path: '{{ 1 }}', timeout: 0}".to_owned(), "module `wait_for` takes only one of port, path"),
     ] {
         let (printed, _) = stage.play(&format!("- hosts: h1\n  tasks:\n    - wait_for: {wait}\n")).await;

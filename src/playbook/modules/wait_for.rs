@@ -17,6 +17,7 @@ use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_connection::reason;
 use crate::playbook::host_connection::unquotable;
+use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::shell_expand::quote_expanding;
 use crate::playbook::template::python_regex;
@@ -65,15 +66,17 @@ impl Module for WaitFor {
             (None, None) => Subject::Time,
             (Some(_), Some(_)) => return Err("port and path parameter can not both be passed to wait_for".to_owned()),
         };
-        let state = match arguments.text("state")?.as_deref() {
-            None | Some("started" | "present") => State::There,
-            Some("stopped" | "absent") => State::Gone,
-            Some("drained") if matches!(&subject, Subject::Port(host, _) if is_here(host)) => State::Drained,
-            Some("drained") => return Err("`drained` is for a port of the host itself".to_owned()),
-            Some(other) => return Err(format!("`state` must be started, present, stopped or absent, not `{other}`")),
+        let word = arguments.text("state")?.unwrap_or_else(|| "started".to_owned());
+        let state = match word.as_str() {
+            "started" | "present" => State::There,
+            "absent" | "stopped" => State::Gone,
+            // It fails when it runs, and not in a check.
+            "drained" if matches!(subject, Subject::Path(_)) => State::Drained,
+            "drained" if matches!(&subject, Subject::Port(host, _) if is_here(host)) => State::Drained,
+            "drained" => return Err("`drained` is for a port of the host itself".to_owned()),
+            other => return Err(format!("`state` must be started, present, stopped or absent, not `{other}`")),
         };
-        let regex = arguments.non_empty("search_regex")?;
-        let search = regex.map(|regex| {
+        let search = arguments.non_empty("search_regex")?.map(|regex| {
             let flags = python_regex::Flags { multiline: true, ..python_regex::Flags::default() };
             python_regex::compile(&regex, flags).map(|pattern| (regex, pattern))
         });
@@ -81,6 +84,7 @@ impl Module for WaitFor {
         Ok(Action::on_host(Wait {
             subject,
             state,
+            word,
             search: search.transpose()?,
             delay: seconds("delay", 0)?,
             sleep: seconds("sleep", 1)?,
@@ -114,6 +118,8 @@ enum State {
 struct Wait {
     subject: Subject,
     state: State,
+    /// The word of the task for it.
+    word: String,
     /// What is searched in the file or in what the port sends.
     search: Option<(String, Pattern)>,
     /// The times in seconds.
@@ -137,6 +143,16 @@ fn is_here(host: &str) -> bool {
 }
 
 impl Wait {
+    /// Returns what is searched. As in Ansible, nothing is searched in what is to be gone.
+    fn searched(&self) -> Option<&(String, Pattern)> {
+        self.search.as_ref().filter(|_| self.state == State::There)
+    }
+
+    /// Returns how long it looks after the delay, which is a part of the whole time.
+    const fn left(&self) -> u64 {
+        self.timeout.saturating_sub(self.delay)
+    }
+
     /// Returns the lines of shell that define `look`: whether the condition holds.
     fn look(&self) -> Result<String, shlex::QuoteError> {
         Ok(match &self.subject {
@@ -168,7 +184,7 @@ impl Wait {
              while :; do\n  if {done}; then exit 0; fi\n  read -r now _ < /proc/uptime\n  \
              [ \"${{now%.*}}\" -lt \"$end\" ] || exit {TIMED_OUT}\n  sleep {}\ndone\n",
             self.look()?,
-            self.timeout,
+            self.left(),
             // A short wait must not be late.
             if self.sleep == 1 { "0.2".to_owned() } else { self.sleep.to_string() },
         ))
@@ -188,9 +204,9 @@ impl Wait {
         })
     }
 
-    /// Looks for the text until it is there, and returns the groups of the pattern.
-    async fn search(&self, pattern: &Pattern, connection: &HostConnection<'_>) -> Result<Vec<Value>, Outcome> {
-        let (script, end) = (self.content().map_err(unquotable)?, Instant::now() + Duration::from_secs(self.timeout));
+    /// Looks for the text until it is there, and returns the groups of the pattern: all of them, and those with a name.
+    async fn search(&self, pattern: &Pattern, connection: &HostConnection<'_>) -> Result<Groups, Outcome> {
+        let (script, end) = (self.content().map_err(unquotable)?, Instant::now() + Duration::from_secs(self.left()));
         loop {
             let limit = Duration::from_secs(self.connect_timeout.saturating_add(30));
             let (exit, output) = connection.exec(script.clone(), Some(limit)).await?;
@@ -199,7 +215,9 @@ impl Wait {
             }
             let text = String::from_utf8_lossy(&output.stdout);
             if let Some(found) = pattern.find(&text, 0).map_err(Outcome::failed)? {
-                return Ok((1..=pattern.groups()).map(|number| found.text(&text, number).into()).collect());
+                let group = |number| Value::from(found.text(&text, number));
+                let named = pattern.named_groups().map(|(name, number)| (name.to_owned(), group(number)));
+                return Ok(((1..=pattern.groups()).map(group).collect(), named.collect()));
             }
             if Instant::now() >= end {
                 return Err(self.timed_out());
@@ -214,39 +232,69 @@ impl Wait {
             Subject::Path(path) => format!("file {path}"),
             Subject::Time => String::new(),
         };
-        let why = match (&self.search, self.state) {
+        let why = match (self.searched(), self.state) {
             (Some((regex, _)), _) => format!("search string {regex} in {}", what.trim_start_matches("file ")),
             (None, State::There) => what,
-            (None, State::Gone) if matches!(self.subject, Subject::Path(_)) => format!("{what} to be absent."),
+            (None, State::Gone) if matches!(self.subject, Subject::Path(_)) => {
+                format!("{} to be absent.", what.trim_start_matches("file "))
+            }
             (None, State::Gone) => format!("{what} to stop."),
             (None, State::Drained) => format!("{what} to drain"),
         };
         let message = self.message.clone().unwrap_or_else(|| format!("Timeout when waiting for {why}"));
         let failed = Outcome::failed(message);
         let mut detail = failed.detail.clone();
-        detail.insert("elapsed".to_owned(), self.timeout.saturating_add(self.delay).into());
+        detail.insert("elapsed".to_owned(), self.timeout.max(self.delay).into());
         Outcome { detail, ..failed }
     }
 
     /// Returns the result of a wait that took this long.
-    fn result(&self, elapsed: Duration, groups: &[Value]) -> Vars {
+    fn result(&self, elapsed: Duration, (groups, named): Groups) -> Vars {
         let (port, path) = match &self.subject {
             Subject::Port(_, port) => (Some(*port), None),
             Subject::Path(path) => (None, Some(path)),
             Subject::Time => (None, None),
         };
-        let state = match self.state {
-            State::There => "started",
-            State::Gone => "absent",
-            State::Drained => "drained",
-        };
         let result = json!({
-            "elapsed": elapsed.as_secs(), "match_groupdict": {}, "match_groups": groups, "path": path, "port": port,
-            "search_regex": self.search.as_ref().map(|(regex, _)| regex), "state": state,
+            "elapsed": elapsed.as_secs(), "match_groupdict": named, "match_groups": groups, "path": path, "port": port,
+            "search_regex": self.search.as_ref().map(|(regex, _)| regex), "state": self.word,
         });
         result.as_object().cloned().unwrap_or_default()
     }
+
+    /// Waits, and returns the groups of what was searched.
+    async fn wait(&self, connection: &HostConnection<'_>) -> Result<Groups, Outcome> {
+        if matches!(self.subject, Subject::Path(_)) && matches!(self.word.as_str(), "stopped" | "drained") {
+            let word = &self.word;
+            let why = format!("state={word} should only be used for checking a port in the wait_for module");
+            return Err(Outcome::failed(why));
+        }
+        tokio::time::sleep(Duration::from_secs(self.delay)).await;
+        if matches!(self.subject, Subject::Time) {
+            tokio::time::sleep(Duration::from_secs(self.timeout)).await;
+            return Ok(Groups::default());
+        }
+        if self.left() == 0 {
+            return Err(self.timed_out());
+        }
+        if let Some((_, pattern)) = self.searched() {
+            return self.search(pattern, connection).await;
+        }
+        let script = self.script().map_err(unquotable)?;
+        let limit = Duration::from_secs(self.timeout.saturating_add(30));
+        match connection.exec(script, Some(limit)).await? {
+            (Exit::Code(0), _) => Ok(Groups::default()),
+            (Exit::Code(TIMED_OUT), _) => Err(self.timed_out()),
+            (_, output) => Err(Outcome::failed(reason(&output.stderr))),
+        }
+    }
 }
+
+/// The groups of a match: all of them, and those with a name.
+type Groups = (Vec<Value>, Vars);
+
+/// Describes the file at the end.
+const DESCRIBE: &str = "describe \"$path\"\nsay path \"$path\"\n";
 
 /// Says what is missing on a host without bash.
 const NEEDS_BASH: &str =
@@ -260,21 +308,12 @@ impl HostAction for Wait {
             return Ok(Outcome::not_checked(Vars::from_iter([("msg".to_owned(), message.into())])));
         }
         let begun = Instant::now();
-        tokio::time::sleep(Duration::from_secs(self.delay)).await;
-        if let Some((_, pattern)) = &self.search {
-            let groups = self.search(pattern, connection).await?;
-            return Ok(Outcome::done(false, self.result(begun.elapsed(), &groups)));
+        let groups = self.wait(connection).await?;
+        let mut result = self.result(begun.elapsed(), groups);
+        if let Subject::Path(path) = &self.subject {
+            let report = HostScript::new(DESCRIBE).path("path", path).run(connection).await?;
+            result.extend(report.vars(&["path"]));
         }
-        if matches!(self.subject, Subject::Time) {
-            tokio::time::sleep(Duration::from_secs(self.timeout)).await;
-            return Ok(Outcome::done(false, self.result(begun.elapsed(), &[])));
-        }
-        let script = self.script().map_err(unquotable)?;
-        let limit = Duration::from_secs(self.timeout.saturating_add(30));
-        match connection.exec(script, Some(limit)).await? {
-            (Exit::Code(0), _) => Ok(Outcome::done(false, self.result(begun.elapsed(), &[]))),
-            (Exit::Code(TIMED_OUT), _) => Err(self.timed_out()),
-            (_, output) => Err(Outcome::failed(reason(&output.stderr))),
-        }
+        Ok(Outcome::done(false, result))
     }
 }

@@ -100,6 +100,11 @@ impl Pattern {
         self.names.iter().position(|known| known.as_deref() == Some(name))
     }
 
+    /// Returns the names of groups with their numbers.
+    pub fn named_groups(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.names.iter().enumerate().filter_map(|(number, name)| Some((name.as_deref()?, number)))
+    }
+
     /// Returns the first match at or after a place in the text, as `search` does.
     pub fn find(&self, text: &str, from: usize) -> Result<Option<Captures>, String> {
         let regex = self.before_line_break.as_ref().filter(|_| text.ends_with('\n')).unwrap_or(&self.regex);
