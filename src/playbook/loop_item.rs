@@ -261,7 +261,8 @@ fn action(task: &Task, scope: &Scope) -> Result<Action, String> {
     let args = scope.arguments(&task.args)?;
     let given = || args.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str());
     task.module.spec().check_choices(given(), given())?;
-    task.module.action(&Arguments { args: &args, scope, folders: &task.origin.folders })
+    let role = task.origin.role.as_ref().map(|role| role.path.as_path());
+    task.module.action(&Arguments { args: &args, scope, folders: &task.origin.folders, file: &task.file, role })
 }
 
 fn notified(shared: &Shared, task: &Task, scope: &Scope) -> Result<Vec<String>, String> {

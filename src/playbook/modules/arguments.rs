@@ -33,6 +33,10 @@ pub struct Arguments<'a> {
     pub scope: &'a Scope,
     /// The folders in which files are looked up, the first one first.
     pub folders: &'a [PathBuf],
+    /// The file of the task.
+    pub file: &'a Path,
+    /// The folder of its role.
+    pub role: Option<&'a Path>,
 }
 
 impl Arguments<'_> {
@@ -108,11 +112,6 @@ impl Arguments<'_> {
     /// Returns the path of a file of the role or the playbook: in its folder of this name, or else beside that.
     pub fn find_file(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
         self.look_up(&self.required(name)?, folder, Path::is_file).map_err(|why| format!("`{name}`: {why}"))
-    }
-
-    /// Returns the path of a folder, as [`Self::find_file`] does.
-    pub fn find_folder(&self, name: &str, folder: &str) -> Result<PathBuf, String> {
-        self.look_up(&self.required(name)?, folder, Path::is_dir).map_err(|why| format!("`{name}`: {why}"))
     }
 
     /// Returns the path of a file or a folder, as [`Self::find_file`] does.

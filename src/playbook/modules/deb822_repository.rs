@@ -147,7 +147,8 @@ mod tests {
     fn the_fields_are_in_ansibles_order() {
         let args = json!({"name": "my repo", "uris": "https://a", "suites": ["x", "y"], "components": "main,extra", "trusted": "no"});
         let (args, scope) = (args.as_object().unwrap().clone(), Scope::new(Vec::new()));
-        let arguments = Arguments { args: &args, scope: &scope, folders: &[] };
+        let arguments =
+            Arguments { args: &args, scope: &scope, folders: &[], file: std::path::Path::new(""), role: None };
         let (before, after) = fields(&arguments).unwrap();
         assert_eq!(before, "Components: main extra\nX-Repolib-Name: my repo\n");
         assert_eq!(after, "Suites: x y\nTrusted: no\nTypes: deb\nURIs: https://a\n");

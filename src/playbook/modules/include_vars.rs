@@ -85,7 +85,12 @@ impl Module for IncludeVars {
 
 /// Returns the files of variables in the folder.
 fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
-    let folder = arguments.find_folder("dir", "vars")?;
+    let given = arguments.required("dir")?;
+    let folder = folder_of(&given, arguments);
+    if !folder.is_dir() {
+        let fault = if folder.exists() { "is not a directory" } else { "directory does not exist" };
+        return Err(format!("{} {fault}", folder.display()));
+    }
     let words = |name: &str| arguments.list(name);
     let endings = words("extensions")?.unwrap_or_else(|| ENDINGS.map(str::to_owned).to_vec());
     let ignored = words("ignore_files")?.unwrap_or_default();
@@ -115,6 +120,17 @@ fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
     match files.iter().find(|file| !is_known(file)) {
         Some(file) => Err(format!("{} does not have a valid extension: {}", file.display(), endings.join(", "))),
         None => Ok(files),
+    }
+}
+
+/// Returns the folder with a name, as Ansible finds it: in `vars` of the role, or beside the file of the task.
+fn folder_of(given: &str, arguments: &Arguments<'_>) -> PathBuf {
+    match arguments.role {
+        Some(role) if given == "vars" || given.starts_with("vars/") => {
+            Some(role.join(given)).filter(|folder| folder.exists()).unwrap_or_else(|| given.into())
+        }
+        Some(role) => role.join("vars").join(given),
+        None => arguments.file.parent().unwrap_or(Path::new("")).join(given),
     }
 }
 

@@ -228,7 +228,8 @@ mod tests {
         let args = json!({"protocol": "tcp", "source": "!10.0.0.0/8", "match": ["conntrack"], "ctstate": ["NEW", "RELATED"],
             "destination_port": 80, "jump": "ACCEPT", "comment": "a b; reboot", "src_range": "1-2", "dst_range": "3-4"});
         let (args, scope) = (args.as_object().unwrap().clone(), Scope::new(Vec::new()));
-        let arguments = Arguments { args: &args, scope: &scope, folders: &[] };
+        let arguments =
+            Arguments { args: &args, scope: &scope, folders: &[], file: std::path::Path::new(""), role: None };
         assert_eq!(
             rule(&arguments).unwrap().join("|"),
             "-p|tcp|!|-s|10.0.0.0/8|-m|conntrack|-j|ACCEPT|--destination-port|80|--ctstate|NEW,RELATED|-m|iprange|\

@@ -308,7 +308,7 @@ mod tests {
 
     fn request<T>(args: &serde_json::Value, read: impl Fn(&Arguments<'_>) -> T) -> T {
         let (args, scope): (Vars, Scope) = (args.as_object().unwrap().clone(), Scope::new(Vec::new()));
-        read(&Arguments { args: &args, scope: &scope, folders: &[] })
+        read(&Arguments { args: &args, scope: &scope, folders: &[], file: std::path::Path::new(""), role: None })
     }
 
     #[test]
