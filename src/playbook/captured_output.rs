@@ -49,12 +49,16 @@ impl CapturedOutput {
     }
 }
 
+/// Reports whether a line ends with a character, as in Python.
+pub(super) const fn is_line_end(c: char) -> bool {
+    matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// Returns the lines of a text, as Python splits them.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let is_end = |c| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut rest = text;
     std::iter::from_fn(move || {
-        let (line, tail) = rest.split_at_checked(rest.find(is_end).unwrap_or(rest.len()))?;
+        let (line, tail) = rest.split_at_checked(rest.find(is_line_end).unwrap_or(rest.len()))?;
         if line.is_empty() && tail.is_empty() {
             return None;
         }

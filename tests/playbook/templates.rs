@@ -14,6 +14,9 @@ use muster::playbook::template::Surroundings;
 use muster::playbook::template::check_text;
 use serde_json::Value;
 
+/// Why an attribute differs that has the name of a method.
+const METHOD: &str = "a method is no attribute";
+
 /// Cases in which muster differs from Ansible, with the reason.
 const DIFFERENT: &[(&str, &str)] = &[
     ("big ~ ''", "the engine writes floats without an exponent here"),
@@ -30,6 +33,16 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("'abc'.encode('utf-8') | string", "there are no bytes"),
     ("'abc'.translate({})", "there are no tables of characters"),
     ("ports.count(80)", "a fault of Ansible"),
+    ("'{!r}'.format('a')", "a format has no conversions"),
+    ("rows[0].values", METHOD),
+    ("rows[0].keys", METHOD),
+    ("users | selectattr('keys') | map(attribute='name')", METHOD),
+    ("users | rejectattr('keys') | map(attribute='name')", METHOD),
+    ("users | selectattr('items', 'defined') | map(attribute='name')", METHOD),
+    ("users | map(attribute='items', default='none')", METHOD),
+    ("limits.keys is defined", METHOD),
+    ("limits['keys'] is defined", METHOD),
+    ("limits.keys is callable", METHOD),
     ("lookup('config', 'DEFAULT_ROLES_PATH') | type_debug", "muster has no settings of Ansible"),
     (
         "['192.168.1.5/24', '192.168.1.0/24', '192.168.1.255/24', '10.0.0.1', '10.0.0.0/31', '10.0.0.1/31', \

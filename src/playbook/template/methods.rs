@@ -1,6 +1,8 @@
-//! Methods of text, lists and maps, as Python has them.
+//! Methods of text, lists, maps and numbers, as Python has them.
 //!
-//! `minijinja_contrib::pycompat` has those that change nothing; here are the rest.
+//! `minijinja_contrib::pycompat` has the simple ones; here are the rest.
+
+mod text;
 
 use minijinja::Error;
 use minijinja::State;
@@ -15,13 +17,15 @@ use super::value;
 use super::value::List;
 use super::value::Map;
 use super::value::describe;
-use super::value::text;
 use super::value::wrong;
+pub(super) use text::center;
+pub(super) use text::split;
 
 /// The names of all methods, for messages.
-pub(super) const NAMES: [&str; 63] = [
+pub(super) const NAMES: [&str; 72] = [
     "__setitem__",
     "append",
+    "bit_length",
     "capitalize",
     "casefold",
     "center",
@@ -36,17 +40,24 @@ pub(super) const NAMES: [&str; 63] = [
     "extend",
     "find",
     "format",
+    "format_map",
+    "fromkeys",
     "get",
     "index",
     "insert",
+    "is_integer",
     "isalnum",
     "isalpha",
     "isascii",
+    "isdecimal",
     "isdigit",
+    "isidentifier",
     "islower",
     "isnumeric",
     "isoformat",
+    "isprintable",
     "isspace",
+    "istitle",
     "isupper",
     "items",
     "join",
@@ -57,6 +68,7 @@ pub(super) const NAMES: [&str; 63] = [
     "next",
     "partition",
     "pop",
+    "popitem",
     "remove",
     "removeprefix",
     "removesuffix",
@@ -85,9 +97,6 @@ pub(super) const NAMES: [&str; 63] = [
     "zfill",
 ];
 
-/// The longest text that a method makes.
-const TEXT: usize = 1 << 20;
-
 /// Calls a method of a value.
 pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, given: &[Value]) -> Result<Value, Error> {
     let arguments = Arguments::new(given);
@@ -95,10 +104,10 @@ pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, give
         of_list(list, method, &arguments)?
     } else if let Some(map) = object.downcast_object_ref::<Map>() {
         of_map(map, method, &arguments)?
-    } else if let Some(text) = object.as_str() {
-        of_text(text, method, &arguments)?
+    } else if let Some(subject) = object.as_str() {
+        text::call(subject, method, &arguments)?
     } else {
-        None
+        of_number(object, method)
     };
     let is_list = matches!(object.kind(), ValueKind::Seq | ValueKind::Iterable);
     match own {
@@ -108,6 +117,11 @@ pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, give
             Ok(of_list(&copy, method, &arguments)?.unwrap_or_default())
         }
         Some(value) => Ok(value),
+        None if method == "fromkeys" && object.kind() == ValueKind::Map => {
+            let value = arguments.get(1, "value").unwrap_or_else(none);
+            let keys = value::items(&arguments.required(0, "iterable")?)?;
+            Ok(value::map(keys.into_iter().map(|key| (key, value.clone()))))
+        }
         None if method == "copy" && is_list => Ok(value::list(value::items(object)?)),
         None if method == "copy" && object.kind() == ValueKind::Map => Ok(value::map(value::entries(object)?)),
         None => pycompat::unknown_method_callback(state, object, method, given),
@@ -138,10 +152,6 @@ fn none() -> Value {
 
 fn of_list(list: &List, method: &str, arguments: &Arguments) -> Result<Option<Value>, Error> {
     let first = || arguments.required(0, "object");
-    let position = |wanted: &Value| {
-        let found = list.items().iter().position(|item| item == wanted);
-        found.ok_or_else(|| wrong(format!("{} is not in the list", describe(wanted))))
-    };
     match method {
         "append" => {
             let item = first()?;
@@ -169,10 +179,10 @@ fn of_list(list: &List, method: &str, arguments: &Arguments) -> Result<Option<Va
             return Ok(Some(items.remove(at)));
         }
         "remove" => {
-            let at = position(&first()?)?;
+            let at = index_of(&list.items(), arguments)?;
             list.items().remove(at);
         }
-        "index" => return position(&first()?).map(|at| Some(Value::from(at))),
+        "index" => return index_of(&list.items(), arguments).map(|at| Some(Value::from(at))),
         "reverse" => list.items().reverse(),
         "sort" => {
             let mut items = list.items();
@@ -186,6 +196,26 @@ fn of_list(list: &List, method: &str, arguments: &Arguments) -> Result<Option<Va
         _ => return Ok(None),
     }
     Ok(Some(none()))
+}
+
+/// Returns the place of the first item that equals an argument, between two places if they are given.
+fn index_of(items: &[Value], arguments: &Arguments) -> Result<usize, Error> {
+    let wanted = arguments.required(0, "value")?;
+    let begin = place(arguments.integer(1, "start", 0)?, items.len());
+    let end = place(arguments.integer(2, "stop", i64::MAX)?, items.len());
+    let found = (0..).zip(items).position(|(at, item)| begin <= at && at < end && *item == wanted);
+    found.ok_or_else(|| wrong(format!("{} is not in the list", describe(&wanted))))
+}
+
+fn of_number(number: &Value, method: &str) -> Option<Value> {
+    match (method, number.is_integer(), number.as_i64()) {
+        ("bit_length", true, Some(number)) => Some(Value::from(u64::BITS - number.unsigned_abs().leading_zeros())),
+        ("is_integer", true, _) => Some(Value::from(true)),
+        ("is_integer", false, _) if number.kind() == ValueKind::Number => {
+            Some(Value::from(f64::try_from(number.clone()).is_ok_and(|number| number.fract() == 0.0)))
+        }
+        _ => None,
+    }
 }
 
 /// Returns the place of an index, which counts from the end if it is negative.
@@ -218,6 +248,10 @@ fn of_map(map: &Map, method: &str, arguments: &Arguments) -> Result<Option<Value
             let removed = map.entries().shift_remove(&key).or_else(|| arguments.get(1, "default"));
             return removed.map(Some).ok_or_else(|| wrong(format!("the map has no key {}", describe(&key))));
         }
+        "popitem" => {
+            let last = map.entries().pop().ok_or_else(|| wrong("the map is empty"))?;
+            return Ok(Some(value::tuple(vec![last.0, last.1])));
+        }
         "setdefault" => {
             let (key, default) = (arguments.required(0, "key")?, arguments.get(1, "default").unwrap_or_else(none));
             map.check(&default)?;
@@ -236,118 +270,4 @@ pub(super) fn pairs_of(pairs: &Value) -> Result<Vec<(Value, Value)>, Error> {
         _ => Err(wrong(format!("expected a pair of key and value, not {}", describe(&pair)))),
     };
     value::items(pairs)?.into_iter().map(pair).collect()
-}
-
-fn of_text(subject: &str, method: &str, arguments: &Arguments) -> Result<Option<Value>, Error> {
-    let argument = |position| arguments.positional().get(position).map(text).unwrap_or_default();
-    let filled = |align: fn(&str, usize, char) -> String| {
-        let width = usize::try_from(arguments.integer(0, "width", 0)?).unwrap_or_default();
-        if width > TEXT {
-            return Err(wrong(format!("the text would have more than {TEXT} characters")));
-        }
-        Ok(align(subject, width, arguments.text(1, "fillchar", " ").chars().next().unwrap_or(' ')))
-    };
-    let found = |place: Option<usize>| {
-        let place = place.ok_or_else(|| wrong(format!("`{}` is not in the text", argument(0))))?;
-        Ok::<_, Error>(Value::from(subject.get(..place).unwrap_or_default().chars().count()))
-    };
-    Ok(Some(match method {
-        "casefold" => Value::from(subject.to_lowercase().replace('ß', "ss")),
-        "center" => Value::from(filled(center)?),
-        "expandtabs" => Value::from(expand_tabs(subject, arguments.integer(0, "tabsize", 8)?)),
-        "index" => found(subject.find(&argument(0)))?,
-        "ljust" => Value::from(filled(|text, width, c| text.to_owned() + &fill(text, width, c))?),
-        "partition" => partition(subject, subject.find(&argument(0)), &argument(0), false),
-        "removeprefix" => Value::from(subject.strip_prefix(&argument(0)).unwrap_or(subject)),
-        "removesuffix" => Value::from(subject.strip_suffix(&argument(0)).unwrap_or(subject)),
-        "rindex" => found(subject.rfind(&argument(0)))?,
-        "rjust" => Value::from(filled(|text, width, c| fill(text, width, c) + text)?),
-        "rpartition" => partition(subject, subject.rfind(&argument(0)), &argument(0), true),
-        "rsplit" => return rsplit(subject, arguments).map(Some),
-        "swapcase" => Value::from(subject.chars().map(swap_case).collect::<String>()),
-        "zfill" => {
-            let (sign, digits) = subject.split_at(usize::from(subject.starts_with(['-', '+'])));
-            let zeros = filled(|text, width, _| fill(text, width, '0'))?;
-            Value::from(format!("{sign}{zeros}{digits}"))
-        }
-        _ => return Ok(None),
-    }))
-}
-
-fn swap_case(c: char) -> char {
-    if c.is_uppercase() { c.to_lowercase().next().unwrap_or(c) } else { c.to_uppercase().next().unwrap_or(c) }
-}
-
-fn fill(text: &str, width: usize, c: char) -> String {
-    std::iter::repeat_n(c, width.saturating_sub(text.chars().count())).collect()
-}
-
-/// Puts a text into the middle, as Python's `center` does.
-pub(super) fn center(text: &str, width: usize, c: char) -> String {
-    let length = text.chars().count();
-    let margin = width.saturating_sub(length);
-    let left = margin / 2 + (margin & width & 1);
-    let side = |count| std::iter::repeat_n(c, count).collect::<String>();
-    format!("{}{text}{}", side(left), side(margin - left))
-}
-
-fn expand_tabs(text: &str, size: i64) -> String {
-    let size = usize::try_from(size).unwrap_or_default().min(64);
-    let mut column = 0;
-    text.chars().fold(String::new(), |mut expanded, c| {
-        if c == '\t' {
-            let blanks = if size == 0 { 0 } else { size - column % size };
-            expanded.push_str(&" ".repeat(blanks));
-            column += blanks;
-        } else {
-            expanded.push(c);
-            column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
-        }
-        expanded
-    })
-}
-
-fn partition(text: &str, at: Option<usize>, separator: &str, from_right: bool) -> Value {
-    let parts = match at {
-        Some(at) => [text.get(..at), Some(separator), text.get(at + separator.len()..)].map(Option::unwrap_or_default),
-        None if from_right => ["", "", text],
-        None => [text, "", ""],
-    };
-    value::tuple(parts.map(Value::from).to_vec())
-}
-
-/// Splits a text at a separator, or at blanks, at most so many times.
-pub(super) fn split(text: &str, separator: Option<&str>, most: Option<usize>) -> Result<Value, Error> {
-    let parts = match (separator, most) {
-        (Some(""), _) => return Err(wrong("the separator is empty")),
-        (Some(separator), None) => text.split(separator).map(Value::from).collect(),
-        (Some(separator), Some(most)) => text.splitn(most.saturating_add(1), separator).map(Value::from).collect(),
-        (None, None) => text.split_whitespace().map(Value::from).collect(),
-        (None, Some(most)) => {
-            let mut parts = Vec::new();
-            let mut rest = text.trim_start();
-            while !rest.is_empty() {
-                let end = rest.find(char::is_whitespace).filter(|_| parts.len() < most).unwrap_or(rest.len());
-                let (word, tail) = rest.split_at(end);
-                parts.push(Value::from(word));
-                rest = tail.trim_start();
-            }
-            parts
-        }
-    };
-    Ok(value::list(parts))
-}
-
-fn rsplit(subject: &str, arguments: &Arguments) -> Result<Value, Error> {
-    let most = usize::try_from(arguments.integer(1, "maxsplit", -1)?).ok();
-    let separator = arguments.get(0, "sep").filter(|separator| !separator.is_none()).map(|separator| text(&separator));
-    let (Some(separator), Some(most)) = (separator.as_deref(), most) else {
-        return split(subject, separator.as_deref(), None);
-    };
-    if separator.is_empty() {
-        return Err(wrong("the separator is empty"));
-    }
-    let mut parts: Vec<Value> = subject.rsplitn(most.saturating_add(1), separator).map(Value::from).collect();
-    parts.reverse();
-    Ok(value::list(parts))
 }
