@@ -138,7 +138,7 @@ impl Note {
                 (state.callback)(&Event::Retry { host, delegate, task: task.bare(title), left });
             }
             Self::Notice { text, .. } => (state.callback)(&Event::Notice(text)),
-            Self::Item { host, result } => state.show_item(host, task, result),
+            Self::Item { host, result } => state.show_item(host, result),
         }
     }
 }

@@ -43,8 +43,8 @@ pub(super) struct LoopItem {
 /// The result of one item.
 #[derive(Clone)]
 pub(super) struct ItemResult {
-    /// The item, with the text that stands for it.
-    pub(super) item: Option<(Value, String)>,
+    /// The variables of the item, with the text that stands for it.
+    pub(super) item: Option<(Arc<Vars>, String)>,
     /// How it ended.
     pub(super) outcome: Outcome,
     /// The handlers that it notifies.
@@ -194,7 +194,7 @@ impl LoopItem {
             }
             None => template::text_of(item),
         };
-        let item = self.item.clone().map(|item| (item.clone(), label(&item)));
+        let item = self.item.as_ref().map(|item| (Arc::clone(&self.vars), label(item)));
         let mut outcome = outcome;
         let settings = &task.settings;
         outcome.ignored = match outcome.status {

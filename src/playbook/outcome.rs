@@ -86,6 +86,9 @@ impl SetVars {
     }
 }
 
+/// The key of the warnings in a result.
+pub const WARNINGS: &str = "warnings";
+
 /// The variable that has all facts in it.
 const FACTS: &str = "ansible_facts";
 
@@ -112,6 +115,8 @@ pub struct Outcome {
     pub delegate_address: Option<String>,
     /// What it changed, if the run shows differences.
     pub diff: Diffs,
+    /// Set if it combines those of a loop's items.
+    pub is_loop: bool,
 }
 
 impl fmt::Debug for Outcome {
@@ -184,9 +189,25 @@ impl Outcome {
             Status::Failed => vars.insert("failed".to_owned(), true.into()),
             Status::Unreachable => vars.insert("unreachable".to_owned(), true.into()),
             Status::Skipped => vars.insert("skipped".to_owned(), true.into()),
+            // As in Ansible, a loop says only of its items that they did not fail.
+            Status::Ok | Status::Changed if self.is_loop => None,
             Status::Ok | Status::Changed => vars.insert("failed".to_owned(), false.into()),
         };
         vars
+    }
+
+    /// Returns the warnings in its result.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.detail.get(WARNINGS).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Adds a warning to the result.
+    #[must_use]
+    pub fn with_warning(mut self, warning: &str) -> Self {
+        let warnings: Vec<&str> = self.warnings().chain([warning]).collect();
+        let warnings = warnings.into();
+        self.detail.insert(WARNINGS.to_owned(), warnings);
+        self
     }
 
     /// Returns the outcome of a task that has run, and of which a condition cannot be evaluated.
@@ -218,8 +239,8 @@ impl Outcome {
         Self { diff, ..self }
     }
 
-    /// Combines the outcomes of a loop's items. `var` is the loop's variable.
-    pub fn of_items(var: &str, items: &[(Value, Self)]) -> Self {
+    /// Combines the outcomes of a loop's items. Each item comes with its variables, which are results too.
+    pub fn of_items(items: &[(Arc<Vars>, Self)]) -> Self {
         let any = |status: Status| items.iter().any(|(_, outcome)| outcome.status == status);
         let changed = items.iter().any(|(_, outcome)| outcome.changed);
         let status = if any(Status::Unreachable) {
@@ -233,10 +254,10 @@ impl Outcome {
         } else {
             Status::Ok
         };
-        let results = items.iter().map(|(item, outcome)| {
+        let results = items.iter().map(|(of_item, outcome)| {
             let mut vars = outcome.to_vars();
-            vars.insert(var.to_owned(), item.clone());
-            vars.insert("ansible_loop_var".to_owned(), var.into());
+            vars.shift_remove(WARNINGS);
+            vars.extend(of_item.iter().map(|(name, value)| (name.clone(), value.clone())));
             Value::Object(vars)
         });
         let message = match status {
@@ -249,6 +270,11 @@ impl Outcome {
         if status != Status::Skipped {
             detail.insert("skipped".to_owned(), false.into());
         }
+        // As in Ansible, those of the items become those of the task.
+        let warnings: Vec<&str> = items.iter().flat_map(|(_, outcome)| outcome.warnings()).collect();
+        if !warnings.is_empty() {
+            detail.insert(WARNINGS.to_owned(), warnings.into());
+        }
         let bad = |outcome: &Self| matches!(outcome.status, Status::Failed | Status::Unreachable);
         let ignored =
             items.iter().all(|(_, outcome)| !bad(outcome) || outcome.ignored) && items.iter().any(|(_, it)| bad(it));
@@ -257,6 +283,6 @@ impl Outcome {
         for (_, outcome) in items {
             set.extend(&outcome.set);
         }
-        Self { status, changed, detail, set, ignored, censored, ..Self::default() }
+        Self { status, changed, detail, set, ignored, censored, is_loop: true, ..Self::default() }
     }
 }

@@ -56,7 +56,7 @@ fn end(state: &mut RunState<'_, '_>, play: &Play, step: &HostStep, results: Vec<
     state.iterator.begin_step();
     if !state.iterator.is_at(step) {
         for result in &results {
-            state.show_item(&step.host, &step.task, result);
+            state.show_item(&step.host, result);
         }
         state.report(&step.host, &step.task, results);
         return;

@@ -89,7 +89,7 @@ impl Executor<'_> {
                 state.record_result(&host, task, results);
             } else {
                 let not_run = results.iter().filter(|result| result.outcome.status == Status::Skipped);
-                not_run.for_each(|result| state.show_item(&host, task, result));
+                not_run.for_each(|result| state.show_item(&host, result));
                 going_on.push((host, groups));
             }
         }

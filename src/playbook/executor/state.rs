@@ -65,7 +65,7 @@ impl RunState<'_, '_> {
     /// Reports how a task ended on a host, and records it.
     pub(super) fn record_result(&mut self, host: &str, task: &Task, results: Vec<ItemResult>) {
         for result in &results {
-            self.show_item(host, task, result);
+            self.show_item(host, result);
         }
         self.record_shown_result(host, task, results);
     }
@@ -86,11 +86,10 @@ impl RunState<'_, '_> {
             }
         }
         // A loop whose list could not be made has one result, without an item.
-        let looping = task.looping.as_ref().filter(|_| results.iter().all(|result| result.item.is_some()));
-        let looped = looping.is_some();
-        let outcome = if let Some(looping) = looping {
+        let looped = task.looping.is_some() && results.iter().all(|result| result.item.is_some());
+        let outcome = if looped {
             let items = results.into_iter().map(|result| (result.item.unwrap_or_default().0, result.outcome));
-            Outcome::of_items(&looping.var, &items.collect::<Vec<_>>())
+            Outcome::of_items(&items.collect::<Vec<_>>())
         } else {
             results.into_iter().next().map_or_else(Outcome::skipped, |result| result.outcome)
         };
@@ -99,15 +98,14 @@ impl RunState<'_, '_> {
     }
 
     /// Reports how an item ended.
-    pub(super) fn show_item(&mut self, host: &str, task: &Task, result: &ItemResult) {
-        let Some((value, label)) = &result.item else { return };
+    pub(super) fn show_item(&mut self, host: &str, result: &ItemResult) {
+        let Some((vars, label)) = &result.item else { return };
         let mut outcome = result.outcome.printed();
         if result.outcome.censored {
             return (self.callback)(&Event::Item { host, item: CENSORED_ITEM, outcome: &outcome });
         }
-        if let Some(looping) = task.looping.as_ref().filter(|_| outcome.shown == Shown::IfFailed) {
-            outcome.detail.insert("ansible_loop_var".to_owned(), looping.var.clone().into());
-            outcome.detail.insert(looping.var.clone(), value.clone());
+        if outcome.shown != Shown::Message {
+            outcome.detail.extend(vars.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         (self.callback)(&Event::Item { host, item: label, outcome: &outcome });
     }
