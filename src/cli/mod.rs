@@ -31,6 +31,7 @@ mod reminders;
 mod setting_origin;
 pub mod settings;
 mod sweep;
+mod task_warnings;
 mod unit_commands;
 mod usage;
 mod user_args;

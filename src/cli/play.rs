@@ -27,6 +27,7 @@ use super::play_listing::listing_json;
 use super::settings;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
+use super::task_warnings::TaskWarnings;
 use super::unit_commands::LOCK_WAIT;
 use super::user_args::ForksArgs;
 use super::user_args::UserArgs;
@@ -166,6 +167,7 @@ struct Output {
     report: Report,
     failures: Failures,
     logs: Option<HostLogs>,
+    warnings: TaskWarnings,
 }
 
 /// Runs `muster play …`.
@@ -356,7 +358,8 @@ impl Run<'_> {
             HostLogs::open(folder).map_err(|error| CommandError::failed(failed).caused_by(error))
         });
         let (document, failures) = (JsonCallback::default(), Failures::default());
-        let mut output = Output { document, report: Report::beside(here()), failures, logs: logs.transpose()? };
+        let (report, warnings) = (Report::beside(here()), TaskWarnings::default());
+        let mut output = Output { document, report, failures, logs: logs.transpose()?, warnings };
         let (mut results, mut status) = (Results::default(), ExitStatus::Done);
         for book in books {
             status = self.play_book(context, book, &mut results, &mut output).await;
@@ -440,12 +443,15 @@ impl Run<'_> {
         let executor = self.executor(book, &choose);
         let (is_json, verbose) = (self.play.output.is_some(), terminal::is_verbose());
         let mut tell = |event: &Event<'_>| {
-            let Output { document, report, failures, logs } = &mut *output;
+            let Output { document, report, failures, logs, warnings } = &mut *output;
             if let Some(logs) = logs {
                 logs.handle(event, self.clock.now());
             }
             report.handle(event);
             failures.handle(event);
+            if !self.play.schedule.scheduled {
+                warnings.show(event);
+            }
             match (is_json, self.play.schedule.scheduled) {
                 (true, _) => document.handle(event, self.clock.now()),
                 (false, true) => {}

@@ -248,6 +248,16 @@ fn a_question_that_is_not_asked_has_its_default_or_null() {
 }
 
 #[test]
+fn the_warnings_of_tasks_are_printed_once_on_stderr() {
+    let desk = Desk::new();
+    let task = "    - raw: 'true'\n      environment: {A: b}\n";
+    desk.write("book.yaml", format!("- hosts: localhost\n  gather_facts: false\n  tasks:\n{task}{task}"));
+    let said = desk.muster(&["play", "book.yaml"]);
+    let warning = "[WARNING]: raw module does not support the environment keyword";
+    assert_eq!((said.err.matches(warning).count(), said.out.contains("WARNING")), (1, false), "{said:#?}");
+}
+
+#[test]
 fn its_output_steers_no_terminal() {
     let desk = desk();
     let book = r#"

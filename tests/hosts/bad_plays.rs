@@ -50,6 +50,6 @@ fn a_full_disk_fails_the_task_and_leaves_the_old_file_and_endless_output_is_cut(
     std::fs::write(&book, text).unwrap();
     let said = muster(&lab, &["play", &book.display().to_string()]);
     assert_eq!((said.code, said.out.matches("No space left on device").count()), (Some(0), 2), "{said:#?}");
-    assert!(said.out.contains("[WARNING]: 41611392 bytes of its output were dropped"), "{said:#?}");
+    assert!(said.err.contains("[WARNING]: 41611392 bytes of its output were dropped"), "{said:#?}");
     assert_eq!(ssh(&lab, "core-01", "ls -A /mnt/small; cat /mnt/small/file"), "file\nold");
 }

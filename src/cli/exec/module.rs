@@ -12,6 +12,7 @@ use crate::cli::error::CommandError;
 use crate::cli::error::CommandResult;
 use crate::cli::inventory;
 use crate::cli::settings;
+use crate::cli::task_warnings::TaskWarnings;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::playbook::callback::Event;
@@ -68,12 +69,16 @@ pub(super) async fn run(
     executor.check_become(&playbook, std::slice::from_ref(&names)).map_err(CommandError::usage)?;
     let mut results = Vars::new();
     let short = ModuleRef::named(module).map_or(module, |module| module.name());
-    let mut tell = |event: &Event<'_>| match event {
-        Event::Host { host, outcome, .. } if exec.output.is_some() => {
-            results.insert((*host).to_owned(), outcome.to_vars().into());
+    let mut warnings = TaskWarnings::default();
+    let mut tell = |event: &Event<'_>| {
+        warnings.show(event);
+        match event {
+            Event::Host { host, outcome, .. } if exec.output.is_some() => {
+                results.insert((*host).to_owned(), outcome.to_vars().into());
+            }
+            _ if exec.output.is_some() => {}
+            event => ui::result(&ui::clean(&adhoc::render(event, short))),
         }
-        _ if exec.output.is_some() => {}
-        event => ui::result(&ui::clean(&adhoc::render(event, short))),
     };
     let status = context.play(&executor.running, executor.play(&playbook, vec![names], &mut tell)).await;
     if exec.output.is_some() {

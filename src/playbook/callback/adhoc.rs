@@ -9,6 +9,7 @@ use super::default::written;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Shown;
 use crate::playbook::outcome::Status;
+use crate::playbook::outcome::WARNINGS;
 
 /// The modules whose output is printed as it is.
 const COMMANDS: [&str; 3] = ["command", "shell", "raw"];
@@ -54,7 +55,7 @@ fn host_lines(host: &str, outcome: &Outcome, is_command: bool) -> String {
 /// Returns a result as sorted JSON.
 fn result(outcome: &Outcome) -> String {
     let mut vars = outcome.to_vars();
-    vars.retain(|key, _| key != "failed" && key != "diff");
+    vars.retain(|key, _| !matches!(key.as_str(), "failed" | "diff" | WARNINGS));
     if outcome.shown == Shown::Message {
         vars.shift_remove("changed");
     }

@@ -13,6 +13,7 @@ use super::Event;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::Shown;
 use crate::playbook::outcome::Status;
+use crate::playbook::outcome::WARNINGS;
 use crate::playbook::play_iterator::HostStats;
 
 /// How wide headings are.
@@ -26,11 +27,9 @@ pub fn render(event: &Event<'_>, verbose: bool) -> String {
         Event::NoHostsLeft => format!("\n{}\n", heading("NO MORE HOSTS LEFT")),
         Event::Task(task) => format!("\n{}\n", heading(&format!("TASK [{}]", task.title))),
         Event::Handler(task) => format!("\n{}\n", heading(&format!("RUNNING HANDLER [{}]", task.title))),
-        Event::Item { host, item, outcome } => {
-            warnings(outcome) + &differences(outcome) + &item_line(host, item, (outcome, verbose))
-        }
+        Event::Item { host, item, outcome } => differences(outcome) + &item_line(host, item, (outcome, verbose)),
         Event::Host { host, outcome, looped } => {
-            let mut line = warnings(outcome) + &differences(outcome) + &host_line(host, (outcome, verbose), *looped);
+            let mut line = differences(outcome) + &host_line(host, (outcome, verbose), *looped);
             if outcome.ignored {
                 line.push_str("...ignoring\n");
             }
@@ -82,13 +81,6 @@ pub fn delegated(host: &str, delegate: Option<(&str, Option<&str>)>) -> String {
     }
 }
 
-/// Returns the warnings of a result, one in a line.
-fn warnings(outcome: &Outcome) -> String {
-    let vars = outcome.to_vars();
-    let warnings = vars.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    warnings.map(|warning| format!("[WARNING]: {warning}\n")).collect()
-}
-
 /// Returns what a task changed.
 pub(super) fn differences(outcome: &Outcome) -> String {
     if outcome.status == Status::Changed { outcome.diff.render() } else { String::new() }
@@ -114,7 +106,7 @@ fn detail(outcome: &Outcome) -> String {
     let mut vars: Vec<(String, Value)> = outcome
         .to_vars()
         .into_iter()
-        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "diff" | "skipped" | "results"))
+        .filter(|(key, _)| !matches!(key.as_str(), "failed" | "diff" | "skipped" | "results" | WARNINGS))
         .collect();
     vars.retain(|(key, _)| outcome.shown != Shown::Message || !matches!(key.as_str(), "changed" | "attempts"));
     vars.sort_by(|a, b| a.0.cmp(&b.0));

@@ -116,6 +116,15 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
+    /// Returns the warnings of a result. Those of a loop came with its items.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let outcome = match self {
+            Self::Item { outcome, .. } | Self::Host { outcome, looped: false, .. } => Some(*outcome),
+            _ => None,
+        };
+        outcome.into_iter().flat_map(Outcome::warnings)
+    }
+
     /// Returns the heading of the task that begins, if one does.
     pub fn heading(&self) -> Option<String> {
         match self {
