@@ -268,6 +268,8 @@ pub struct Prompt {
     pub salt: Value,
     /// The size of a salt by chance, or null.
     pub salt_size: Value,
+    /// Set if the answer is never a template (`unsafe`).
+    pub is_data: bool,
 }
 
 /// The number of hosts in a batch.

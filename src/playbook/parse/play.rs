@@ -280,26 +280,30 @@ impl Parser<'_> {
     fn prompt(&self, node: &Node) -> Result<Prompt, Diagnostic> {
         let (name, question) = (String::new(), String::new());
         let (encrypt, salt, salt_size) = Default::default();
-        let mut prompt =
-            Prompt { name, question, default: None, private: true, confirm: false, encrypt, salt, salt_size };
+        let (default, private, confirm, is_data) = (None, true, false, false);
+        let mut prompt = Prompt { name, question, default, private, confirm, encrypt, salt, salt_size, is_data };
+        let mut has_question = false;
         for (key, node) in self.map(node, "an entry of `vars_prompt`")? {
             match key.text.as_str() {
                 "name" => prompt.name = self.variable(key, node)?,
-                "prompt" => prompt.question = self.text(key, node)?,
+                "prompt" => {
+                    prompt.question = self.text(key, node)?;
+                    has_question = true;
+                }
                 "default" => prompt.default = Some(node.value()),
                 "private" => prompt.private = self.flag(key, node)?,
                 "confirm" => prompt.confirm = self.flag(key, node)?,
                 "encrypt" => prompt.encrypt = Some(self.text(key, node)?).filter(|kind| !kind.is_empty()),
                 "salt" => prompt.salt = node.value(),
                 "salt_size" => prompt.salt_size = node.value(),
-                "unsafe" => drop(self.flag(key, node)?),
+                "unsafe" => prompt.is_data = self.flag(key, node)?,
                 _ => return Err(self.unknown("an entry of `vars_prompt`", key, &PROMPT_KEYS)),
             }
         }
         if prompt.name.is_empty() {
             return Err(self.error(node.at, "the entry of `vars_prompt` has no `name`"));
         }
-        if prompt.question.is_empty() {
+        if !has_question {
             prompt.question.clone_from(&prompt.name);
         }
         Ok(prompt)
