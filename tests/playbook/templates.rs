@@ -34,6 +34,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("'abc'.translate({})", "there are no tables of characters"),
     ("ports.count(80)", "a fault of Ansible"),
     ("'{!r}'.format('a')", "a format has no conversions"),
+    ("'{:%}'.format(0.5)", "a format has no percentages"),
     ("rows[0].values", METHOD),
     ("rows[0].keys", METHOD),
     ("users | selectattr('keys') | map(attribute='name')", METHOD),
