@@ -273,7 +273,8 @@ impl Executor<'_> {
     }
 
     fn title(&self, play: &Play) -> String {
-        self.play_scope(play).text(&play.name).unwrap_or_else(|_| play.name.clone())
+        let name = self.play_scope(play).text(&play.name).unwrap_or_else(|_| play.name.clone());
+        if name.is_empty() { play.hosts.clone() } else { name.trim().to_owned() }
     }
 
     /// Returns the variables that a play has before it has hosts.
@@ -391,8 +392,7 @@ impl Executor<'_> {
         if !once {
             hosts.extend(others.iter().filter_map(host_of).map(|host| (host, scope_of(state, host))));
         }
-        let title = task.title();
-        let title = hosts.first().and_then(|(_, scope)| scope.text(&title).ok()).unwrap_or(title);
+        let title = hosts.first().map_or_else(|| task.title(), |(_, scope)| task.title_in(scope));
         if task.module.runs_in() == RunsIn::Play {
             let title = Some(title.as_str()).filter(|_| play.strategy == Strategy::Linear);
             return play_tasks::run_meta(state, (task, title), &hosts);

@@ -104,10 +104,12 @@ impl LoopItem {
         if let Some(vars) = delegated_vars(task, &scope) {
             scope = scope.with(Layer::written(Arc::new(vars)));
         }
-        let state = match first_false(&task.settings.when, &scope) {
+        // As in Ansible, the other host is known before the conditions.
+        let holds = || first_false(&task.settings.when, &scope).map_err(|why| format!("`when`: {why}"));
+        let state = match delegate(task, &scope).and_then(|_| holds()) {
             Ok(None) => action(task, &scope).map_err(|why| Box::new(Outcome::failed(why))),
             Ok(Some(condition)) => Err(Box::new(Outcome::skipped_by(condition))),
-            Err(why) => Err(Box::new(Outcome::failed(format!("`when`: {why}")))),
+            Err(why) => Err(Box::new(Outcome::failed(why))),
         };
         Self { item: item.map(|item| item.value.clone()), state, vars, scope }
     }
@@ -131,8 +133,7 @@ impl LoopItem {
 
     /// Returns the host on which the task runs instead, if it names one.
     pub(super) fn delegate(&self, task: &Task) -> Result<Option<String>, String> {
-        let name = task.settings.delegate_to.as_ref().map(|name| self.scope.text(name)).transpose();
-        name.map(|name| name.filter(|name| !name.is_empty())).map_err(|why| format!("`delegate_to`: {why}"))
+        delegate(task, &self.scope)
     }
 
     /// Applies `changed_when` and `failed_when` to the outcome of the item.
@@ -203,7 +204,8 @@ impl LoopItem {
             _ => false,
         };
         outcome.censored = settings.no_log.may_hold(&self.scope);
-        outcome.delegate = self.delegate(task).ok().flatten();
+        // As in Ansible, a template that names no host is shown as it is.
+        outcome.delegate = self.delegate(task).unwrap_or_else(|_| settings.delegate_to.clone());
         let is_delegated = outcome.delegate.is_some() && settings.delegate_facts.holds(&self.scope) == Ok(true);
         let facts_of = outcome.delegate.clone().filter(|_| is_delegated);
         let mut result = ItemResult { item, outcome, notify: Vec::new(), facts_of };
@@ -217,12 +219,21 @@ impl LoopItem {
     }
 }
 
+/// Returns the host on which the task runs instead, if it names one. A template must name one, unless it omits it.
+fn delegate(task: &Task, scope: &Scope) -> Result<Option<String>, String> {
+    let Some(text) = task.settings.delegate_to.as_ref().filter(|text| !text.is_empty()) else { return Ok(None) };
+    match scope.fill(&text.as_str().into()).map_err(|why| format!("`delegate_to`: {why}"))? {
+        value if value == template::omit() => Ok(None),
+        Value::String(name) if !name.is_empty() => Ok(Some(name)),
+        _ => Err(format!("Empty hostname produced from delegate_to: \"{text}\"")),
+    }
+}
+
 /// Returns the variable with those of the host on which the task runs instead.
 fn delegated_vars(task: &Task, scope: &Scope) -> Option<Vars> {
     // The name becomes a part of a template, and a host may have printed it. These characters cannot end the text there.
     let is_plain = |c: char| c.is_alphanumeric() || ".-_:@[]".contains(c);
-    let name = scope.text(task.settings.delegate_to.as_ref()?).ok()?;
-    let name = Some(name).filter(|name| !name.is_empty() && name.chars().all(is_plain))?;
+    let name = delegate(task, scope).ok()?.filter(|name| name.chars().all(is_plain))?;
     // They are looked up when a template reads them.
     let vars =
         json!({"ansible_delegated_vars": {&name: format!("{{{{ hostvars[{}] }}}}", Value::from(name.as_str()))}});

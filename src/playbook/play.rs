@@ -396,10 +396,22 @@ impl Task {
 
     /// Returns what is printed of the task's name: a template, with its role before it.
     pub fn title(&self) -> String {
+        self.title_of(&self.name)
+    }
+
+    /// Returns what is printed of a name of the task. A task without a name is called like its module.
+    fn title_of(&self, name: &str) -> String {
+        let name = if name.is_empty() { &self.action } else { name };
         match &self.origin.role {
-            Some(role) => format!("{} : {}", role.name, self.name),
-            None => self.name.clone(),
+            Some(role) => format!("{} : {name}", role.name),
+            None => name.to_owned(),
         }
+    }
+
+    /// Returns what is printed of the task's name on a host. A template that cannot be filled in stays as it is.
+    pub fn title_in(&self, scope: &Scope) -> String {
+        let name = scope.text(&self.name);
+        self.title_of(name.as_deref().unwrap_or(&self.name)).trim().to_owned()
     }
 
     /// Reports whether its name or a topic of it is a template.

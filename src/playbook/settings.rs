@@ -92,7 +92,11 @@ impl Flag {
             Self::Off => Ok(false),
             Self::On => Ok(true),
             Self::Template(template) => {
-                let text = scope.text(template)?;
+                let value = scope.fill(&template.as_str().into())?;
+                if value == template::omit() {
+                    return Ok(false);
+                }
+                let text = template::text_of(&value);
                 template::parse_bool(&text).ok_or_else(|| format!("`{template}` is {text}, and not true or false"))
             }
         }

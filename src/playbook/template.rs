@@ -299,13 +299,14 @@ impl Scope {
         Ok(value::from_json(&value))
     }
 
-    /// Returns a text with every template in it filled in.
+    /// Returns a text with every template in it filled in. Another value than text is written as Python writes it.
     pub fn text(&self, text: &str) -> Result<String, String> {
         match self.fill(&text.into())? {
             Value::String(text) => Ok(text),
-            // A statement that prints nothing.
+            // Also a statement that prints nothing.
             Value::Null => Ok(String::new()),
-            value => Ok(value.to_string()),
+            value if value == omit() => Ok(String::new()),
+            value => Ok(text_of(&value)),
         }
     }
 

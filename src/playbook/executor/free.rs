@@ -143,8 +143,7 @@ impl Executor<'_> {
         let inventory = Arc::clone(&state.inventory);
         self.prepare(state, &step.task);
         let scope = self.task_scope(state, (play, &step.task), inventory.hosts.get(&step.host)?);
-        let title = step.task.title();
-        let title = scope.text(&title).unwrap_or(title);
+        let title = step.task.title_in(&scope);
         if at_once >= throttle(&step.task, Some(&scope)) {
             return None;
         }

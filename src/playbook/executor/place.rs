@@ -87,6 +87,8 @@ fn target(task: &Task, host: &Host, scope: &Scope) -> Result<Target, String> {
         target.connection = match scope.text(connection)?.trim_start_matches("ansible.builtin.") {
             "ssh" | "smart" | "paramiko" => Connection::Ssh,
             "local" => Connection::Local,
+            // It was omitted.
+            "" => target.connection,
             other => Connection::Unsupported(other.to_owned()),
         };
     }

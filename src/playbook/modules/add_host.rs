@@ -81,6 +81,9 @@ impl Module for GroupBy {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
+        if arguments.value("key").is_some_and(|key| !key.is_string()) {
+            return Err("`key` must be text".to_owned());
+        }
         let group = arguments.required("key")?.replace(' ', "-");
         let parents = arguments.list("parents")?.unwrap_or_default();
         Ok(Action::Add(Addition::Group { group, parents }))

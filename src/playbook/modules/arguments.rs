@@ -45,10 +45,9 @@ impl Arguments<'_> {
         self.args.get(name).filter(|value| !value.is_null())
     }
 
-    /// Returns a text, if the argument is given.
+    /// Returns a text, if the argument is given. As in Ansible, any other value becomes text.
     pub fn text(&self, name: &str) -> Result<Option<String>, String> {
-        let text = |value| scalar_text(value).ok_or_else(|| format!("`{name}` must be text"));
-        self.value(name).map(text).transpose()
+        Ok(self.value(name).map(template::text_of))
     }
 
     /// Returns a text unless it is empty.
@@ -77,8 +76,9 @@ impl Arguments<'_> {
     /// do not count.
     pub fn list(&self, name: &str) -> Result<Option<Vec<String>>, String> {
         let Some(value) = self.value(name) else { return Ok(None) };
+        let text = |item: &Value| if item.is_null() { String::new() } else { template::text_of(item) };
         let items = match value {
-            Value::Array(items) => items.iter().map(scalar_text).collect(),
+            Value::Array(items) => Some(items.iter().map(text).collect()),
             value => scalar_text(value).map(|text| comma_words(&text)),
         };
         items.map(Some).ok_or_else(|| format!("`{name}` must be a list of texts"))

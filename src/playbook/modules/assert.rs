@@ -40,6 +40,11 @@ impl Module for Assert {
             Some(one) => vec![one.clone()],
             None => Vec::new(),
         };
+        for name in ["fail_msg", "success_msg"] {
+            if arguments.args.get(name).is_some_and(|message| !is_message(message)) {
+                return Err(format!("`{name}` must be a text, or a list of texts"));
+            }
+        }
         let shown = if arguments.flag("quiet")?.unwrap_or(false) { Shown::IfFailed } else { Shown::Always };
         for expression in &expressions {
             let text = scalar_text(expression).ok_or("`that` must be an expression, or a list of expressions")?;
@@ -54,6 +59,10 @@ impl Module for Assert {
         let detail = Vars::from_iter([("msg".to_owned(), message(arguments, "success_msg", "All assertions passed"))]);
         Ok(Action::done(Outcome { shown, ..Outcome::done(false, detail) }))
     }
+}
+
+fn is_message(value: &Value) -> bool {
+    value.is_string() || value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 
 fn message(arguments: &Arguments<'_>, name: &str, default: &str) -> Value {

@@ -9,7 +9,6 @@ use super::spec::Kind;
 use super::spec::Line;
 use super::spec::Parameter;
 use super::spec::Spec;
-use super::spec::scalar_text;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::host_connection::FILE_TIMEOUT;
@@ -88,7 +87,7 @@ impl Module for Command {
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let words = match arguments.value("argv") {
-            Some(Value::Array(words)) => words.iter().map(scalar_text).collect::<Option<Vec<_>>>(),
+            Some(Value::Array(_)) => arguments.list("argv")?,
             Some(_) => None,
             None => Some(shlex::split(&arguments.required("cmd")?).ok_or("the quotes in the command do not match")?),
         };

@@ -46,7 +46,7 @@ impl Module for Copy {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        if let Some(value) = arguments.args.get("content") {
+        if let Some(value) = arguments.value("content") {
             let text = scalar_text(value).unwrap_or_else(|| template::to_json(value));
             let content = Content::Bytes(text.into());
             return Ok(Action::on_host(destination::file(arguments, content, None, None)?));
@@ -55,6 +55,9 @@ impl Module for Copy {
             let source = arguments.required("src")?;
             let name = source.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
             return Ok(Action::on_host(destination::file(arguments, Content::OnHost(source), name, None)?));
+        }
+        if arguments.value("src").is_none() {
+            return Err("src (or content) is required".to_owned());
         }
         let path = arguments.find("src", "files")?;
         if path.is_dir() {

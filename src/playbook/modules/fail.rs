@@ -24,7 +24,8 @@ impl Module for Fail {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        let message = arguments.value("msg").cloned().unwrap_or_else(|| "Failed as requested from task".into());
+        // As in Ansible, the message may be null.
+        let message = arguments.args.get("msg").cloned().unwrap_or_else(|| "Failed as requested from task".into());
         let mut outcome = Outcome::failed("");
         outcome.detail.insert("msg".to_owned(), message);
         Ok(Action::done(outcome))

@@ -1,5 +1,7 @@
 //! `ping`: reports whether a host can be reached and runs commands.
 
+use serde_json::Value;
+
 use super::Arguments;
 use super::Module;
 use super::spec::Kind;
@@ -28,8 +30,12 @@ impl Module for Ping {
     }
 
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
-        // As in Ansible, a list or a map becomes text.
-        let answer = arguments.value("data").map_or_else(|| "pong".to_owned(), template::python_text);
+        // As in Ansible, a list or a map becomes text, and null an empty one.
+        let answer = match arguments.args.get("data") {
+            None => "pong".to_owned(),
+            Some(Value::Null) => String::new(),
+            Some(data) => template::python_text(data),
+        };
         Ok(Action::on_host(Answer(answer)))
     }
 }

@@ -222,8 +222,7 @@ fn is_texts(value: &Value) -> bool {
 pub fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(if *flag { "True" } else { "False" }.to_owned()),
+        Value::Number(_) | Value::Bool(_) => Some(template::text_of(value)),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
