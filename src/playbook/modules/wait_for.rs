@@ -118,7 +118,7 @@ enum State {
 struct Wait {
     subject: Subject,
     state: State,
-    /// The word of the task for it.
+    /// How the task names the state.
     word: String,
     /// What is searched in the file or in what the port sends.
     search: Option<(String, Pattern)>,
