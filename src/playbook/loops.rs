@@ -25,8 +25,10 @@ pub enum LoopKind {
     Indexed,
     /// `with_together`: the first items of all lists, then the second ones. A list that is too short has null.
     Together,
-    /// `with_nested` and `with_cartesian`: every combination of the items of all lists.
+    /// `with_nested`: every combination of the items of all lists.
     Nested,
+    /// `with_cartesian`: the same, but text is one item.
+    Cartesian,
     /// `with_subelements`: each entry with each item of a list in it.
     Subelements,
     /// `with_sequence`: numbers.
@@ -51,7 +53,8 @@ impl LoopKind {
             "with_dict" => Self::Dict,
             "with_indexed_items" => Self::Indexed,
             "with_together" => Self::Together,
-            "with_nested" | "with_cartesian" => Self::Nested,
+            "with_nested" => Self::Nested,
+            "with_cartesian" => Self::Cartesian,
             "with_subelements" => Self::Subelements,
             "with_sequence" => Self::Sequence,
             key => Self::Lookup(lookup_named(key.strip_prefix("with_")?)?),
@@ -89,6 +92,7 @@ impl LoopKind {
             Self::Indexed => (0..).zip(flattened(value, false)).map(|(index, item)| json!([index, item])).collect(),
             Self::Together => together(&lists(value, "with_together")?),
             Self::Nested => nested(lists(value, "with_nested")?)?,
+            Self::Cartesian => nested(lists(value, "with_cartesian")?)?,
             Self::Subelements => subelements(value)?,
             Self::Sequence => sequence(value)?,
             Self::Lookup(name) => return Err(format!("`with_{name}` needs variables")),
@@ -120,14 +124,18 @@ fn dict(value: Value) -> Result<Vec<Value>, String> {
     Ok(entries.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect())
 }
 
-/// Returns the lists in a list. Another value is a list of one item.
+/// Returns the lists in a list. As in Python, a map stands for its keys, and text for its characters. For `with_cartesian`,
+/// all but lists and maps are lists of one item.
 fn lists(value: Value, name: &str) -> Result<Vec<Vec<Value>>, String> {
     let Value::Array(lists) = value else { return Err(format!("`{name}` is not a list of lists")) };
     let list = |value| match value {
-        Value::Array(items) => items,
-        value => vec![value],
+        Value::Array(items) => Ok(items),
+        Value::Object(entries) => Ok(entries.into_iter().map(|(key, _)| Value::from(key)).collect()),
+        value if name == "with_cartesian" => Ok(vec![value]),
+        Value::String(text) => Ok(text.chars().map(|letter| Value::from(letter.to_string())).collect()),
+        value => Err(format!("`{name}`: {value} is not a list")),
     };
-    Ok(lists.into_iter().map(list).collect())
+    lists.into_iter().map(list).collect()
 }
 
 fn together(lists: &[Vec<Value>]) -> Vec<Value> {
@@ -277,7 +285,10 @@ mod tests {
             ("with_indexed_items", json!(["a", ["b"]]), r#"[[0,"a"],[1,"b"]]"#),
             ("with_together", json!([["a"], [1, 2]]), r#"[["a",1],[null,2]]"#),
             ("with_nested", json!([["a", "b"], [1, 2]]), r#"[["a",1],["a",2],["b",1],["b",2]]"#),
+            ("with_nested", json!(["ab", {"k": 1}]), r#"[["a","k"],["b","k"]]"#),
+            ("with_together", json!(["ab", {"k": 1}]), r#"[["a","k"],["b",null]]"#),
             ("with_cartesian", json!([[], [1]]), "[]"),
+            ("with_cartesian", json!(["ab", {"k": 1}, 5]), r#"[["ab","k",5]]"#),
             ("with_subelements", json!([[{"n": "u", "k": [1, 2]}], "k"]), r#"[[{"n":"u"},1],[{"n":"u"},2]]"#),
             ("with_subelements", json!([[{"n": 1}], "k", {"skip_missing": true}]), "[]"),
             ("with_sequence", json!("start=1 end=6 stride=2 format=t%02d"), r#"["t01","t03","t05"]"#),
@@ -294,6 +305,8 @@ mod tests {
         for (key, value, expected) in [
             ("loop", json!("x"), "`loop` is not a list"),
             ("with_dict", json!([1]), "`with_dict` is not a map"),
+            ("with_nested", json!([[1], 5]), "`with_nested`: 5 is not a list"),
+            ("with_together", json!([[1], null]), "`with_together`: null is not a list"),
             ("with_subelements", json!([[{"n": 1}], "k"]), "`with_subelements`: an entry has no list `k`"),
             ("with_sequence", json!("end=5 step=2"), "`with_sequence` has no `step`"),
             ("with_sequence", json!("start=1"), "`with_sequence` needs either `end` or `count`"),

@@ -52,7 +52,7 @@ impl Surroundings {
 type Lookup = fn(&Scope, &[Value], &Arguments) -> Result<Vec<Value>, Error>;
 
 const LOOKUPS: [(&str, Lookup); 29] = [
-    ("cartesian", lists::nested),
+    ("cartesian", lists::cartesian),
     ("csvfile", files::csvfile),
     ("debops.debops.file_src", |scope, terms, _| debops::source(scope, terms, "files")),
     ("debops.debops.task_src", |scope, terms, _| debops::source(scope, terms, "tasks")),

@@ -59,13 +59,24 @@ pub(super) fn dict(_: &Scope, terms: &[Value], arguments: &Arguments) -> Result<
     Ok(all)
 }
 
+/// Returns the items of each term, as Python iterates over it: the keys of a map, the characters of text.
 fn lists(terms: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
-    terms.iter().map(|term| if is_list(term) { value::items(term) } else { Ok(vec![term.clone()]) }).collect()
+    terms.iter().map(value::items).collect()
+}
+
+pub(super) fn cartesian(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let is_iterated = |term: &Value| is_list(term) || term.kind() == ValueKind::Map;
+    let list = |term: &Value| if is_iterated(term) { value::items(term) } else { Ok(vec![term.clone()]) };
+    combine(terms.iter().map(list).collect::<Result<_, _>>()?)
 }
 
 pub(super) fn nested(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    combine(lists(terms)?)
+}
+
+fn combine(lists: Vec<Vec<Value>>) -> Result<Vec<Value>, Error> {
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    for list in lists(terms)? {
+    for list in lists {
         if rows.len().saturating_mul(list.len()) > ITEMS {
             return Err(wrong(format!("the list would have more than {ITEMS} items")));
         }
