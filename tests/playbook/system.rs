@@ -250,6 +250,24 @@ async fn apt_asks_apt_get_only_for_what_is_not_so() {
 }
 
 #[tokio::test]
+async fn packages_see_the_policy_of_the_task_and_the_host_keeps_its_own() {
+    let policy = "root/usr/sbin/policy-rc.d";
+    let get = format!("DIR/{policy}; echo $? >> DIR/codes; echo '0 upgraded, 1 newly installed'; exec cat DIR/ends");
+    let host = Host::new(&[("apt-get", &get), ("dpkg-query", "exit 1")]);
+    std::fs::create_dir_all(host.stage.path("root/usr/sbin")).unwrap();
+    let root = host.stage.path("root").display().to_string();
+    let task = format!("{{apt: {{name: git, policy_rc_d: 101}}, environment: {{DPKG_ROOT: {root}}}}}");
+    let (result, _) = host.run(&task).await;
+    assert_eq!((&result["failed"], host.stage.path(policy).exists()), (&true.into(), false), "{result:#}");
+    host.stage.write("ends", "");
+    host.stage.write(policy, "#!/bin/sh\nexit 7\n");
+    let (result, _) = host.run(&task).await;
+    assert_eq!(result["changed"], true, "{result:#}");
+    assert_eq!((host.stage.read("codes"), host.stage.read(policy)), ("101\n101\n".into(), "#!/bin/sh\nexit 7\n".into()));
+    assert_eq!(std::fs::read_dir(host.stage.path("root/usr/sbin")).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn apt_waits_for_a_lock_as_long_as_it_may() {
     let get = "[ -e DIR/tried ] || { touch DIR/tried; echo 'E: Could not get lock /var/lib/apt/lists/lock' >&2; exit 100; }\n\
         echo '0 upgraded, 1 newly installed'";

@@ -44,6 +44,7 @@ pub(super) static APT: ScriptModule = ScriptModule {
             Parameter::new("force", Kind::Flag, "Whether apt may do what it warns about."),
             Parameter::new("force_apt_get", Kind::Flag, "No effect: apt-get is used always."),
             Parameter::new("fail_on_autoremove", Kind::Flag, "Whether it fails if a package would be removed."),
+            Parameter::new("policy_rc_d", Kind::Number, "The exit code of policy-rc.d: 101 lets no service start."),
             Parameter::new("dpkg_options", Kind::List, "Options of dpkg (default: force-confdef,force-confold)."),
             LOCK_TIMEOUT,
         ],

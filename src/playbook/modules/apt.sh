@@ -50,6 +50,25 @@ end() {
   finish
 }
 
+# Says to the scripts of packages, by an exit code, whether they may start services: an administrator's program says so too.
+set_policy() {
+  [ -n "$policy_rc_d" ] && [ -z "$check" ] || return 0
+  policy=${DPKG_ROOT-}/usr/sbin/policy-rc.d
+  trap 'restore_policy; [ -z "$scratch" ] || rm -rf -- "$scratch"' EXIT
+  trap 'exit 1' HUP INT TERM
+  if [ -e "$policy" ]; then
+    kept_policy=$policy.$unique
+    mv -f -- "$policy" "$kept_policy" || { kept_policy= && fail "Fail to move $policy"; }
+  fi
+  made_policy=1
+  printf '#!/bin/sh\nexit %d\n' "$policy_rc_d" > "$policy" && chmod 755 -- "$policy" ||
+    fail "Failed to create or chmod $policy"
+}
+restore_policy() {
+  if [ -n "$kept_policy" ]; then mv -f -- "$kept_policy" "$policy"; elif [ -n "$made_policy" ]; then rm -f -- "$policy"; fi
+  kept_policy= made_policy=
+}
+
 # Runs apt-get with the options of the task, and sets `changed` if it did something or would. $1 names it for a failure.
 act() {
   ran=1 what=$1
@@ -72,7 +91,11 @@ act() {
     yes) set -- -o APT::Install-Recommends=yes "$@" ;;
     no) set -- -o APT::Install-Recommends=no "$@" ;;
   esac
-  if ! apt "$@"; then
+  set_policy
+  is_done=1
+  apt "$@" || is_done=
+  restore_policy
+  if [ -z "$is_done" ]; then
     lost=$(printf '%s\n' "$err" | sed -n 's/^E: Unable to locate package //p' | head -n 1)
     [ -z "$lost" ] || fail "No package matching '$lost' is available"
     say_run && fail "'apt-get $what' failed: $err"
@@ -201,7 +224,7 @@ install_deb() {
 
 case $state in installed | '') state=present ;; removed) state=absent ;; esac
 case $upgrade in True) upgrade=yes ;; False | no) upgrade= ;; esac
-ran= updated= cache_used= provided=
+ran= updated= cache_used= provided= kept_policy= made_policy= scratch=
 [ "$name$deb$upgrade$update_cache$cache_valid_time" = '' ] || cache_used=1
 if [ "$update_cache" = yes ] || { [ -z "$update_cache" ] && [ "${cache_valid_time:-0}" != 0 ]; }; then update_lists; fi
 case " $name " in *" '*' "*) [ "$state" != latest ] || { name= upgrade=${upgrade:-yes}; } ;; esac
