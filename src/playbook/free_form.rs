@@ -50,7 +50,7 @@ fn read_with(line: &str, is_option: impl Fn(&str) -> bool) -> Option<FreeForm> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
 }
 
 /// A word of a line, with the blanks before it.
@@ -150,6 +150,14 @@ pub(super) fn comma_words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::read;
+    use super::read_pairs;
+
+    #[test]
+    fn pairs_have_the_names_of_arguments() {
+        let form = read_pairs("a daemon-reload=true _raw=1 é=2").unwrap();
+        let pairs = [("daemon-reload", "true"), ("_raw", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!((form.command.as_str(), form.options), ("a é=2", pairs.to_vec()));
+    }
 
     #[test]
     fn options_are_found_anywhere_and_other_words_stay() {
