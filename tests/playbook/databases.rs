@@ -174,7 +174,7 @@ cat > DIR/statements"#;
             "localhost\n",
             hash,
             &acme,
-            "{name: web, password: secret, priv: {acme.*: ALL}}",
+            "{name: web, password: secret, priv: {acme.*: ALL}, tls_requires: {}}",
             String::new(),
             "User unchanged",
         ),
@@ -226,6 +226,8 @@ cat > DIR/statements"#;
     }
     let (result, _) = host.run("mysql_user: {name: web, encrypted: yes, password: x}").await;
     assert!(result["msg"].as_str().unwrap().starts_with("encrypted was specified however"), "{result:#}");
+    let (result, _) = host.run("mysql_user: {name: web, tls_requires: {SSL: null}}").await;
+    assert_eq!(result["msg"], "requirements of TLS in `tls_requires` are not implemented");
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ static SPEC: Spec = Spec::new(
             Kind::Choice(&["always", "on_create"]),
             "When the password is set (default: always).",
         ),
+        Parameter::new("tls_requires", Kind::Any, "What a connection needs: an empty map, for nothing."),
         Parameter::new("check_implicit_admin", Kind::Flag, "Whether to try root without a password first."),
         Parameter::new("sql_log_bin", Kind::Flag, "Whether the changes are replicated (default: true)."),
         Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether it is there (default: present)."),
@@ -104,6 +105,9 @@ impl Module for MysqlUser {
             }
             password => password.map(|password| native_hash(&password)),
         };
+        if arguments.value("tls_requires").is_some_and(|map| map.as_object().is_none_or(|map| !map.is_empty())) {
+            return Err("requirements of TLS in `tls_requires` are not implemented".to_owned());
+        }
         let subtracts = flag("subtract_privs")?;
         Ok(Action::on_host(Account {
             name,
