@@ -318,18 +318,18 @@ impl Executor<'_> {
             Layer::written(of_role(|role| &role.defaults)),
             Layer::written(Arc::clone(&host.vars)),
             facts,
-            Layer::written(Arc::clone(&play.vars)),
-            Layer::written(Arc::clone(&shared.vars)),
-            Layer::written(of_role(|role| &role.vars)),
+            Layer::of_play(Arc::clone(&play.vars)),
+            Layer::of_play(Arc::clone(&shared.vars)),
+            Layer::of_play(of_role(|role| &role.vars)),
         ];
         layers.extend(included.into_iter().map(Layer::data));
         layers.extend([
-            Layer::written(task.map(|task| Arc::clone(&task.settings.vars)).unwrap_or_default()),
+            Layer::of_play(task.map(|task| Arc::clone(&task.settings.vars)).unwrap_or_default()),
             files,
             own,
-            Layer::written(of_role(|role| &role.params)),
-            Layer::written(task.map(|task| Arc::clone(&task.settings.include_vars)).unwrap_or_default()),
-            Layer::written(Arc::clone(&self.extra)),
+            Layer::of_play(of_role(|role| &role.params)),
+            Layer::of_play(task.map(|task| Arc::clone(&task.settings.include_vars)).unwrap_or_default()),
+            Layer::of_play(Arc::clone(&self.extra)),
             Layer::data(Arc::new(magic_variables::of_host(host))),
             Layer::data(Arc::new(role.map(magic_variables::of_role).unwrap_or_default())),
         ]);

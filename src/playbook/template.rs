@@ -85,18 +85,25 @@ pub struct Layer {
     vars: Arc<Vars>,
     /// Set if text in the variables may be a template.
     written: bool,
+    /// Set if the variables are the same for a host to which a task is delegated.
+    of_play: bool,
 }
 
 impl Layer {
     /// Makes a layer of variables from a playbook, an inventory or the command line. Text in them may be a template.
     pub const fn written(vars: Arc<Vars>) -> Self {
-        Self { vars, written: true }
+        Self { vars, written: true, of_play: false }
+    }
+
+    /// Makes a layer of variables of a play, a task or the command line. They override those of any host.
+    pub const fn of_play(vars: Arc<Vars>) -> Self {
+        Self { vars, written: true, of_play: true }
     }
 
     /// Makes a layer of plain data, such as the output of a host. Text in it is never a template: otherwise a host could
     /// read any variable.
     pub const fn data(vars: Arc<Vars>) -> Self {
-        Self { vars, written: false }
+        Self { vars, written: false, of_play: false }
     }
 }
 
@@ -227,6 +234,11 @@ impl Scope {
     /// Returns a variable without templating, and whether text in it may be a template.
     fn raw(&self, name: &str) -> Option<(&Value, bool)> {
         self.layers.iter().rev().find_map(|layer| Some((layer.vars.get(name)?, layer.written)))
+    }
+
+    /// Returns a variable of the play, the task or the command line without templating.
+    pub fn play_variable(&self, name: &str) -> Option<&Value> {
+        self.layers.iter().rev().filter(|layer| layer.of_play).find_map(|layer| layer.vars.get(name))
     }
 
     /// Returns the value of a variable, if it is defined.

@@ -75,3 +75,26 @@ async fn a_task_may_run_on_another_host_and_in_an_environment() {
     assert!(printed.contains("changed: [h1 -> h2] => (item=h2)\nchanged: [h1] => (item=h1)\n"), "{printed}");
     assert!(printed.contains("h2 it is 'quoted' 2, h1 it is 'quoted' 2"), "{printed}");
 }
+
+#[tokio::test]
+async fn variables_of_the_play_the_task_and_the_command_line_also_reach_the_host_of_a_delegated_task() {
+    let mut stage = Stage::new();
+    let book = "
+- hosts: h1
+  vars: {ansible_become: 'yes', ansible_become_user: web}
+  tasks:
+    - set_fact: {ansible_become_user: own}
+    - command: 'true'
+      delegate_to: h2
+    - command: 'true'
+      delegate_to: h2
+      vars: {ansible_become_user: db}
+";
+    let users = |stage: &Stage| stage.shells.ran.lock().unwrap().drain(..).collect::<Vec<_>>();
+    stage.play(book).await;
+    let on_h2 = |user: &str| ("h2".to_owned(), Some(user.to_owned()));
+    assert_eq!(users(&stage), [on_h2("web"), on_h2("db")]);
+    stage.extra.insert("ansible_become_user".to_owned(), json!("root"));
+    stage.play(book).await;
+    assert_eq!(users(&stage), [on_h2("root"), on_h2("root")]);
+}

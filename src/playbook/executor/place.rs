@@ -29,7 +29,7 @@ impl Executor<'_> {
         let delegate = item.delegate(task)?.map(|name| host_task.inventory.host(&name));
         // The variables of the other host say how it is reached.
         let scope = match &delegate {
-            Some(delegate) => item.scope().with(Layer::written(Arc::new(connection_vars(delegate)))),
+            Some(delegate) => item.scope().with(Layer::written(Arc::new(connection_vars(delegate, item.scope())))),
             None => item.scope().clone(),
         };
         let host = delegate.as_ref().unwrap_or(host_task.host);
@@ -59,10 +59,11 @@ impl Executor<'_> {
     }
 }
 
-/// Returns the variables that say how a host is reached, and null for those that it does not have.
-fn connection_vars(host: &Host) -> Vars {
-    let names = reaching(host).chain(run_as::VARIABLES);
-    names.map(|name| (name.to_owned(), host.vars.get(name).cloned().unwrap_or(Value::Null))).collect()
+/// Returns the variables that say how the host of a delegated task is reached, and null for those that it does not have.
+/// Those of the play, the task and the command line override those of the inventory.
+fn connection_vars(host: &Host, scope: &Scope) -> Vars {
+    let value = |name: &str| scope.play_variable(name).or_else(|| host.vars.get(name)).cloned().unwrap_or_default();
+    reaching(host).chain(run_as::VARIABLES).map(|name| (name.to_owned(), value(name))).collect()
 }
 
 /// Returns the names of the variables that say how a host is reached.
