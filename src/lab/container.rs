@@ -52,7 +52,7 @@ while :; do
     code=0
     systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --machine="$machine" --hostname="$name" \
         --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
-        --network-namespace-path="$namespace" --bind="$disk/../shared:/mnt/shared" -D "$disk/root" || code=$?
+        --network-namespace-path="$namespace" --capability=CAP_NET_ADMIN --bind="$disk/../shared:/mnt/shared" -D "$disk/root" || code=$?
     [ "$code" = 133 ] || exit "$code"
 done
 "#;

@@ -1,11 +1,13 @@
 //! The lab's network: a switch in a namespace of its own, a cable to each host, and one to this machine.
 //!
 //! The switch has its own namespace so that a firewall on this machine cannot affect the hosts, and so that removing the
-//! namespace removes all cables. Hosts have no route beyond the subnet. When the switch is gone, an unreachable route of
-//! this machine keeps packets for the subnet from leaving it.
+//! namespace removes all cables. Hosts have no route beyond the subnet, and this machine forwards nothing for them. When the
+//! switch is gone, an unreachable route of this machine keeps packets for the subnet from leaving it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -58,7 +60,17 @@ impl Network {
              link set switch up\n\
              link set uplink master switch\n\
              link set uplink up\n",
-        )
+        )?;
+        self.forbid_forwarding()
+    }
+
+    /// Lets this machine forward nothing that comes from a host, even if the host gives itself a route.
+    fn forbid_forwarding(&self) -> Result<(), LabError> {
+        let path = Path::new("/proc/sys/net/ipv4/conf").join(&self.uplink).join("forwarding");
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim() == "0" => Ok(()),
+            _ => fs::write(&path, "0\n").map_err(LabError::file(&path)),
+        }
     }
 
     /// Creates a host's namespace and its cable, plugged in.
@@ -125,7 +137,7 @@ impl Network {
     }
 
     fn has_uplink(&self) -> bool {
-        std::path::Path::new("/sys/class/net").join(&self.uplink).exists()
+        Path::new("/sys/class/net").join(&self.uplink).exists()
     }
 
     /// Returns the names of its existing namespaces.

@@ -80,6 +80,17 @@ fn hosts_have_no_route_out_of_the_lab() {
     assert!(!ssh(&lab, "core-01", "ip route").contains("default"));
     let refused = run(Command::new("ip").args(["-4", "route", "show", "type", "unreachable"])).ok();
     assert!(refused.contains(&lab.subnet().to_string()), "{refused}");
+    // A host may change its own network, and this machine forwards nothing for it.
+    ssh(
+        &lab,
+        "core-01",
+        &format!("ip address add 192.0.2.1/32 dev lo && ip route add default via {}", lab.subnet().gateway()),
+    );
+    assert!(ssh(&lab, "core-01", "ip -4 address show dev lo").contains("192.0.2.1/32"));
+    let route = run(Command::new("ip").args(["route", "get", &lab.hosts()[0].address.to_string()])).ok();
+    let uplink = route.split_whitespace().skip_while(|word| *word != "dev").nth(1).unwrap();
+    let forwards = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{uplink}/forwarding")).unwrap();
+    assert_eq!(forwards, "0\n");
 }
 
 #[test]
