@@ -1,5 +1,8 @@
 //! The modules for containers and for the servers of a proxy, with tools that only log what they are told.
 
+use std::io::BufRead as _;
+use std::io::Write as _;
+
 use serde_json::json;
 
 use super::system::Host;
@@ -93,6 +96,26 @@ esac"#;
     host.stage.check = true;
     let (result, _) = host.run("haproxy: {host: h1, state: disabled, socket: DIR/socket}").await;
     assert_eq!(result["skipped"], true, "{result:#}");
+}
+
+#[tokio::test]
+async fn a_host_with_perl_alone_reaches_the_socket_of_haproxy() {
+    let host = Host::new(&[]);
+    let socket = std::os::unix::net::UnixListener::bind(host.stage.path("socket")).unwrap();
+    std::thread::spawn(move || {
+        let mut status = "UP";
+        for mut stream in socket.incoming().map(Result::unwrap) {
+            let mut told = String::new();
+            std::io::BufReader::new(&stream).read_line(&mut told).unwrap();
+            if told.ends_with("; disable server web/h1\n") {
+                status = "MAINT";
+            }
+            let answer = format!("# pxname,svname,scur,status,weight,\nweb,h1,0,{status},1,\nweb,BACKEND,0,UP,1,\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let (result, _) = host.run("haproxy: {host: h1, state: disabled, socket: DIR/socket}").await;
+    assert_eq!(result["state_after"], json!([{"status": "MAINT", "weight": "1", "scur": "0"}]), "{result:#}");
 }
 
 #[tokio::test]

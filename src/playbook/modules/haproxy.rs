@@ -17,7 +17,7 @@ pub(super) static HAPROXY: ScriptModule = ScriptModule {
     spec: &Spec::new(
         "haproxy",
         &["community.general", "ansible.builtin"],
-        "Puts a server of a running HAProxy into use or out of use, with socat or nc on the host.",
+        "Puts a server of a running HAProxy into use or out of use, with socat, nc or perl on the host.",
         &[
             Parameter::new("host", Kind::Text, "The server."),
             Parameter::new("state", Kind::Choice(&["disabled", "drain", "enabled"]), "What it is."),

@@ -9,8 +9,14 @@ talk() {
     run sh -c 'printf "%s\n" "$1" | socat -t 10 - "UNIX-CONNECT:$2"' sh "$1" "$socket"
   elif has nc; then
     run sh -c 'printf "%s\n" "$1" | nc -N -U "$2"' sh "$1" "$socket"
+  elif has perl; then
+    # shellcheck disable=SC2016
+    run perl -MIO::Socket::UNIX -e '
+      my $socket = IO::Socket::UNIX->new(Peer => $ARGV[1]) or die "$ARGV[1]: $!\n";
+      print $socket "$ARGV[0]\n";
+      print while <$socket>;' -- "$1" "$socket"
   else
-    fail "muster needs socat or nc on the host to reach $socket"
+    fail "muster needs socat, nc or perl on the host to reach $socket"
   fi || { say_run && fail "${err:-cannot talk to $socket}"; }
 }
 # Sets `states` to the states of the server in the backend $1, or in every one.
