@@ -34,12 +34,14 @@ pub struct Diagnostic {
     pub what: String,
     /// A hint that says what to do, a sentence.
     pub hint: Option<String>,
+    /// Set if the file may be right, and muster has no such module, argument or keyword.
+    pub is_unimplemented: bool,
 }
 
 impl Diagnostic {
     /// Makes a diagnostic at a position.
     pub fn new(file: &Path, at: Position, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), at, what: what.into(), hint: None }
+        Self { file: file.to_owned(), at, what: what.into(), hint: None, is_unimplemented: false }
     }
 
     /// Makes the diagnostic of an encrypted file that cannot be opened.

@@ -212,14 +212,16 @@ impl Parser<'_> {
 
     /// Makes a diagnostic of a key of Ansible's that muster does not implement.
     fn unsupported(&self, what: &str, key: &Key) -> Diagnostic {
-        let error = self.error(key.at, format!("muster does not implement `{}` of {what}", key.text));
+        let mut error = self.error(key.at, format!("muster does not implement `{}` of {what}", key.text));
+        error.is_unimplemented = true;
         error.hint("Remove it, or run this playbook with ansible-playbook.")
     }
 
     fn unknown(&self, what: &str, key: &Key, known: &[&str]) -> Diagnostic {
         let mut error = self.error(key.at, format!("{what} has no `{}`", key.text));
-        error.hint = did_you_mean(&key.text, known.iter().copied())
-            .or_else(|| Some(format!("The known keys are {}.", known.join(", "))));
+        let similar = did_you_mean(&key.text, known.iter().copied());
+        error.is_unimplemented = similar.is_none();
+        error.hint = similar.or_else(|| Some(format!("The known keys are {}.", known.join(", "))));
         error
     }
 

@@ -469,6 +469,28 @@ fn an_error_in_a_playbook_has_position_text_and_hint() {
 }
 
 #[tokio::test]
+async fn a_module_that_muster_lacks_counts_when_a_conditional_include_reaches_it() {
+    let stage = Stage::new();
+    stage.write("arch.yml", "- community.general.pacman: {name: web}\n");
+    stage.write("typo.yml", "- comand: echo\n");
+    let book = "- hosts: h1\n  tasks:\n    - include_tasks: arch.yml\n      when: false\n    - include_tasks: arch.yml\n      \
+                when: true\n      ignore_errors: true\n    - debug: {msg: end}\n";
+    let (printed, code) = stage.play(book).await;
+    let skipped_then_failed = printed.contains("skipping: [h1]\n") && printed.contains("fatal: [h1]: FAILED! => ");
+    assert!(
+        skipped_then_failed && printed.contains("arch.yml:1:3: a task has no `community.general.pacman`"),
+        "{printed}"
+    );
+    assert_eq!(code, 2, "{printed}");
+    let fault = |task: &str| {
+        let book = format!("- hosts: h1\n  tasks:\n    - {task}\n");
+        parse::read(&stage.path("p.yml"), &book, &parse::read_file, &explicit()).unwrap_err().what
+    };
+    assert_eq!(fault("include_tasks: arch.yml"), "a task has no `community.general.pacman`");
+    assert_eq!(fault("{include_tasks: typo.yml, when: false}"), "a task has no `comand`");
+}
+
+#[tokio::test]
 async fn an_include_of_earlier_versions_imports_unless_it_has_a_loop() {
     let stage = Stage::new();
     stage.write("part.yml", "- debug: {msg: \"{{ item | default('none') }}\"}\n");

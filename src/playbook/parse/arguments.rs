@@ -71,7 +71,8 @@ impl Parser<'_> {
                 return Err(self.error(node.at, fault));
             }
             if parameter.is_none() && !module.takes_any_name() {
-                let error = self.error(node.at, format!("module `{}` has no `{name}`", module.name()));
+                let mut error = self.error(node.at, format!("module `{}` has no `{name}`", module.name()));
+                error.is_unimplemented = true;
                 return Err(match module.spec().line {
                     Line::Command(_) => {
                         error.hint(format!("If it is a word for the program, write it in quotes: \"{name}={value}\"."))

@@ -85,7 +85,7 @@ impl Target<'_> {
 
 impl Parser<'_> {
     /// Checks what a task includes, unless its name is a template. A file that does not exist yet is no error: the task
-    /// may never run.
+    /// may never run. Nor is a module that muster does not have, if the task has a condition, such as the distribution.
     pub(super) fn check_include(&self, task: &Task) -> Result<(), Diagnostic> {
         let Some(including) = &task.including else { return Ok(()) };
         if task.args.values().any(template::has_template) {
@@ -111,7 +111,13 @@ impl Parser<'_> {
         found.checked = inner.checked;
         found.is_open |= inner.is_open;
         found.later.extend(inner.imported.into_iter().chain(inner.handlers).chain(inner.later));
-        read.map(drop)
+        match read {
+            Err(error) if error.is_unimplemented && !task.settings.when.is_empty() => {
+                found.is_open = true;
+                Ok(())
+            }
+            read => read.map(drop),
+        }
     }
 
     /// Finds what a task includes.
