@@ -231,6 +231,86 @@ cat > DIR/statements"#;
 }
 
 #[tokio::test]
+async fn the_replication_of_mysql_is_shown_and_changed() {
+    let mysql = r#"
+for a; do
+  case $a in
+    "--execute=SELECT VERSION"*) cat DIR/version; exit ;;
+    --execute=SHOW*) echo "$a" >> DIR/statements; cat DIR/status; exit ;;
+  esac
+done
+cat >> DIR/statements
+[ ! -e DIR/refuses ] || { echo 'ERROR 1200' >&2; exit 1; }"#;
+    let host = Host::new(&[("mysql", mysql)]);
+    let (mariadb, mysql8) = ("10.11.14-MariaDB-0+deb12u2\n", "8.4.2\n");
+    let position = "*** 1. row ***\n            File: mysql-bin.000001\n        Position: 328\n    Binlog_Do_DB: \n    \
+                    Binlog_Ignore_DB: NULL\n";
+    let change = "{mode: changeprimary, master_host: h1, master_user: rep, master_password: \"p'w\", \
+                  master_log_file: mysql-bin.000001, master_log_pos: 328}";
+    for (version, status, task, statement, expected) in [
+        (
+            mariadb,
+            position,
+            "{mode: getprimary}",
+            "--execute=SHOW MASTER STATUS\n",
+            json!({"Is_Primary": true, "File": "mysql-bin.000001", "Position": 328, "Binlog_Do_DB": "",
+                "Binlog_Ignore_DB": null, "queries": [], "changed": false}),
+        ),
+        (
+            mysql8,
+            "",
+            "{mode: getprimary}",
+            "--execute=SHOW BINARY LOG STATUS\n",
+            json!({"Is_Primary": false, "changed": false,
+                "msg": "Server is not configured as mysql primary. Meaning: Binary logs are disabled"}),
+        ),
+        ("10.5.0-MariaDB\n", "", "{}", "--execute=SHOW SLAVE STATUS\n", json!({"Is_Replica": false})),
+        (
+            mysql8,
+            "  Replica_IO_Running: Yes\n",
+            "{channel: one}",
+            "--execute=SHOW REPLICA STATUS FOR CHANNEL 'one'\n",
+            json!({"Is_Replica": true, "Replica_IO_Running": "Yes"}),
+        ),
+        (
+            mariadb,
+            "",
+            change,
+            "CHANGE MASTER TO MASTER_HOST='h1',MASTER_USER='rep',MASTER_PASSWORD='p''w',\
+             MASTER_LOG_FILE='mysql-bin.000001',MASTER_LOG_POS=328;\n",
+            json!({"changed": true, "queries": ["CHANGE MASTER TO MASTER_HOST='h1',MASTER_USER='rep',\
+                MASTER_PASSWORD='********',MASTER_LOG_FILE='mysql-bin.000001',MASTER_LOG_POS=328"]}),
+        ),
+        (
+            mysql8,
+            "",
+            "{mode: changeprimary, primary_host: h1, primary_port: 3307, primary_ssl: false, channel: one}",
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST='h1',SOURCE_PORT=3307,SOURCE_SSL=0 FOR CHANNEL 'one';\n",
+            json!({"changed": true}),
+        ),
+        (mariadb, "", "{mode: startreplica}", "START REPLICA;\n", json!({"changed": true, "msg": "Replica started "})),
+    ] {
+        host.stage.write("version", version);
+        host.stage.write("status", status);
+        host.stage.write("statements", "");
+        let (result, log) = host.run(&format!("mysql_replication: {task}")).await;
+        assert_eq!(host.stage.read("statements"), statement, "{task} {result:#}");
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(result[name], *value, "{task} {name} {result:#}");
+        }
+        assert!(!log.concat().contains("p''w"), "{log:?}");
+    }
+    host.stage.write("refuses", "");
+    let (result, _) = host.run("mysql_replication: {mode: startreplica}").await;
+    assert_eq!(
+        (&result["changed"], &result["msg"]),
+        (&false.into(), &"Replica already started (Or cannot be started)".into())
+    );
+    let (result, _) = host.run("mysql_replication: {mode: stopreplica, fail_on_error: true}").await;
+    assert_eq!(result["msg"], "STOP REPLICA failed: ERROR 1200");
+}
+
+#[tokio::test]
 async fn an_extension_of_postgresql_is_made_updated_and_removed() {
     let psql = r#"
 for a; do last=$a; done

@@ -70,6 +70,7 @@ mod modprobe;
 mod mount;
 mod mysql_db;
 mod mysql_privileges;
+mod mysql_replication;
 mod mysql_user;
 mod nagios;
 mod npm;
@@ -231,6 +232,7 @@ static MODULES: &[&dyn Module] = &[
     &modprobe::MODPROBE,
     &mount::MOUNT,
     &mysql_db::MYSQL_DB,
+    &mysql_replication::MYSQL_REPLICATION,
     &mysql_user::MysqlUser,
     &nagios::NAGIOS,
     &npm::Npm,
