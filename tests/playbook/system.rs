@@ -263,7 +263,10 @@ async fn packages_see_the_policy_of_the_task_and_the_host_keeps_its_own() {
     host.stage.write(policy, "#!/bin/sh\nexit 7\n");
     let (result, _) = host.run(&task).await;
     assert_eq!(result["changed"], true, "{result:#}");
-    assert_eq!((host.stage.read("codes"), host.stage.read(policy)), ("101\n101\n".into(), "#!/bin/sh\nexit 7\n".into()));
+    assert_eq!(
+        (host.stage.read("codes"), host.stage.read(policy)),
+        ("101\n101\n".into(), "#!/bin/sh\nexit 7\n".into())
+    );
     assert_eq!(std::fs::read_dir(host.stage.path("root/usr/sbin")).unwrap().count(), 1);
 }
 
@@ -278,6 +281,23 @@ async fn apt_waits_for_a_lock_as_long_as_it_may() {
     std::fs::remove_file(host.stage.path("tried")).unwrap();
     let (result, log) = host.run("apt: {name: git, lock_timeout: 5}").await;
     assert_eq!((&result["changed"], log.iter().filter(|line| line.starts_with("apt-get")).count()), (&true.into(), 2));
+}
+
+#[tokio::test]
+async fn a_repository_of_dnf_is_enabled_once() {
+    let list =
+        "Repo-id            : crb\\nRepo-status        : disabled\\n\\nRepo-id      : epel\\nRepo-status  : enabled\\n";
+    let host = Host::new(&[("dnf", &format!("case $1 in repolist) printf '{list}' ;; esac"))]);
+    for (task, expected) in [
+        ("{name: [crb, epel]}", vec!["dnf config-manager --assumeyes --set-enabled crb"]),
+        ("{name: crb, state: disabled}", vec![]),
+        ("{name: [crb, epel], state: disabled}", vec!["dnf config-manager --assumeyes --set-disabled epel"]),
+        ("{name: lost}", vec!["did not find repo with ID 'lost' in dnf repolist --all --verbose"]),
+        ("{name: '--x'}", vec!["`--x` cannot be the id of a repository"]),
+    ] {
+        let task = format!("community.general.dnf_config_manager: {task}");
+        assert_eq!(host.acts(&task, &["dnf repolist"]).await, expected, "{task}");
+    }
 }
 
 #[tokio::test]

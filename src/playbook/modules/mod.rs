@@ -31,6 +31,7 @@ mod debug;
 mod deploy_helper;
 mod destination;
 mod dnf;
+mod dnf_config_manager;
 mod docker_image;
 mod dpkg_divert;
 mod dpkg_selections;
@@ -195,6 +196,7 @@ static MODULES: &[&dyn Module] = &[
     &deploy_helper::DEPLOY_HELPER,
     &dnf::DNF,
     &dnf::DNF5,
+    &dnf_config_manager::DNF_CONFIG_MANAGER,
     &dnf::YUM,
     &docker_image::DOCKER_IMAGE,
     &dpkg_divert::DPKG_DIVERT,
