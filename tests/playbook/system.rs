@@ -100,6 +100,7 @@ async fn a_service_is_brought_to_its_state_once() {
             "systemd: {name: web.timer, state: reloaded}",
             vec!["start -- web.timer"],
         ),
+        (up, "enabled", "service: {name: web, state: stopped, use: service}", vec!["stop -- web.service"]),
         (up, "enabled", "systemd: {unit: web, state: stopped, no_block: true}", vec!["--no-block stop -- web.service"]),
         (up, "enabled", "systemd: {name: web, masked: true}", vec!["mask -- web.service"]),
         (up, "masked", "ansible.builtin.systemd_service: {name: web, masked: true}", vec![]),

@@ -31,7 +31,8 @@ const ARGUMENTS: Parameter = Parameter::new("arguments", Kind::Text, "No effect 
 const PATTERN: Parameter = Parameter::new("pattern", Kind::Text, "No effect with systemd.");
 const RUNLEVEL: Parameter = Parameter::new("runlevel", Kind::Text, "No effect with systemd.");
 const SLEEP: Parameter = Parameter::new("sleep", Kind::Number, "No effect with systemd.");
-const USE: Parameter = Parameter::new("use", Kind::Choice(&["auto", "systemd"]), "The service manager: systemd.");
+const USE: Parameter =
+    Parameter::new("use", Kind::Choice(&["auto", "service", "systemd"]), "The service manager: systemd in any case.");
 
 /// Brings a service to a state.
 pub(super) static SERVICE: ScriptModule = ScriptModule {
