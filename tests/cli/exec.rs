@@ -9,6 +9,8 @@ use rustix::process::kill_process;
 use serde_json::Value;
 
 use super::Desk;
+use crate::wire::sshd::Sshd;
+use crate::wire::sshd::missing;
 
 #[test]
 fn its_document_has_the_result_of_every_host() {
@@ -162,4 +164,29 @@ fn a_module_prints_what_ansible_prints() {
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{args:?}: {said:#?}");
         assert!(said.err.contains(why), "{args:?}: {said:#?}");
     }
+}
+
+#[test]
+fn a_host_key_that_is_not_known_is_refused_with_a_hint_or_accepted_with_a_warning() {
+    if missing() {
+        return;
+    }
+    let (desk, sshd) = (Desk::new(), Sshd::start());
+    sshd.options(&format!("IdentityFile {}", sshd.path("id").display()));
+    let port = sshd.target().address.port.unwrap();
+    desk.write("hosts", format!("h1 ansible_host=127.0.0.1 ansible_port={port} ansible_user=root\n"));
+    std::fs::write(sshd.path("known"), "").unwrap();
+    let config = sshd.path("ssh_config").display().to_string();
+    let exec = |strict: &str| {
+        let checks = ["--ssh-config", &config, "--strict-host-key-checking", strict];
+        desk.muster(&[&checks[..], &["-i", "hosts", "exec", "-b", "all", "--", "true"]].concat())
+    };
+    let refused = exec("yes");
+    let hint = "Hint: h1: Compare the fingerprint and record the key by logging in once with `ssh`, or accept";
+    assert!(refused.code == Some(4) && refused.err.contains(hint), "{refused:#?}");
+    let accepted = exec("no");
+    let name = format!("[127.0.0.1]:{port}: ssh-ed25519 host key SHA256:");
+    let warning = accepted.err.lines().find(|line| line.contains(&name)).unwrap_or_default();
+    let end = " is accepted without a check (StrictHostKeyChecking no)";
+    assert!(accepted.code == Some(0) && warning.ends_with(end), "{accepted:#?}");
 }
