@@ -25,19 +25,19 @@ const MANY: usize = 4096;
 
 /// The subject of an observation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Observed {
+enum Observed<'w> {
     Health(MachineId),
     Times,
-    State(UnitName, MachineId),
+    State(&'w UnitName, MachineId),
     Foreign(MachineId),
 }
 
-impl Observed {
-    fn of(write: &Write) -> Option<Self> {
+impl<'w> Observed<'w> {
+    const fn of(write: &'w Write) -> Option<Self> {
         match write {
             Write::Health(machine, _) => Some(Self::Health(*machine)),
             Write::Observed(_) => Some(Self::Times),
-            Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit.clone(), *machine)),
+            Write::State(unit, machine, _) | Write::NoState(unit, machine) => Some(Self::State(unit, *machine)),
             Write::Foreign(machine, _) => Some(Self::Foreign(*machine)),
             _ => None,
         }
@@ -58,7 +58,7 @@ pub(super) struct PendingCommit {
 impl Outbox {
     /// Adds a write.
     pub(super) fn push(&mut self, write: Write) {
-        self.observations += usize::from(is_observation(&write));
+        self.observations += usize::from(Observed::of(&write).is_some());
         self.queued.push(write);
         if self.observations > MANY.max(2 * self.left) {
             self.drop_superseded();
@@ -68,11 +68,11 @@ impl Outbox {
     /// Drops each observation that a later one replaces, so that the queue is bounded while the store is slow.
     fn drop_superseded(&mut self) {
         let mut seen = BTreeSet::new();
-        let writes = std::mem::take(&mut self.queued).into_iter().rev();
-        self.queued = writes.filter(|write| Observed::of(write).is_none_or(|it| seen.insert(it))).collect();
-        self.queued.reverse();
+        let mut is_last = |write| Observed::of(write).is_none_or(|it| seen.insert(it));
+        let mut kept: Vec<bool> = self.queued.iter().rev().map(&mut is_last).collect();
         self.left = seen.len();
         self.observations = self.left;
+        self.queued.retain(|_| kept.pop().unwrap_or(true));
     }
 
     /// Fences a machine after the store has accepted the next commit.
@@ -130,12 +130,6 @@ impl Outbox {
         (self.observations, self.left) = (0, 0);
         self.fence.clear();
     }
-}
-
-/// Reports whether a later write of the same subject replaces this one.
-const fn is_observation(write: &Write) -> bool {
-    let states = matches!(write, Write::State(..) | Write::NoState(..));
-    states || matches!(write, Write::Health(..) | Write::Observed(_) | Write::Foreign(..))
 }
 
 /// Reports whether a write takes effect only after the store has accepted it. An observation takes effect at once.

@@ -16,7 +16,6 @@ use crate::core::model::Placement;
 use crate::core::model::PlacementError;
 use crate::core::model::PlacementReason;
 use crate::core::model::RemovalReason;
-use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
 use crate::core::reconcile::assignments::Assignments;
@@ -99,8 +98,7 @@ impl Reconciler {
     /// Applies a placement, and adds the machines whose units have changed.
     fn moved_one(&mut self, write: Write, machines: &mut BTreeSet<MachineId>) {
         let Some(unit) = moved_unit(&write).cloned() else { return };
-        let place = |snapshot: &Snapshot| snapshot.placements.get(&unit).map(|placement| placement.machine);
-        let before = place(&self.snapshot);
+        let before = self.snapshot.placements.get(&unit).map(|placement| placement.machine);
         let after = if let Write::Place(_, placement) = &write { Some(placement.machine) } else { None };
         self.snapshot.apply(write);
         if self.requirements.is_global(&unit) {
