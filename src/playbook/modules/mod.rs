@@ -69,6 +69,7 @@ mod make;
 mod meta;
 mod modprobe;
 mod mount;
+mod mysql;
 mod mysql_db;
 mod mysql_privileges;
 mod mysql_replication;

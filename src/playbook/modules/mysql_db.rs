@@ -1,20 +1,18 @@
 //! `mysql_db`: databases of MySQL or MariaDB.
 
 use super::Arguments;
+use super::mysql;
 use super::script_module::ScriptModule;
 use super::script_module::ScriptRun;
 use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
 
-/// The collections with modules for MySQL.
-pub(super) const COLLECTIONS: [&str; 4] = ["community.mysql", "ansible.mysql", "community.general", "ansible.builtin"];
-
 /// Makes, fills or removes databases.
 pub(super) static MYSQL_DB: ScriptModule = ScriptModule {
     spec: &Spec::new(
         "mysql_db",
-        &COLLECTIONS,
+        &mysql::COLLECTIONS,
         "Makes, fills or removes databases of MySQL or MariaDB, with mysql.",
         &[
             Parameter::new("name", Kind::List, "The databases.").or(&["db"]),
@@ -27,15 +25,9 @@ pub(super) static MYSQL_DB: ScriptModule = ScriptModule {
             ),
             Parameter::new("target", Kind::Text, "The file of statements on the host; it may be compressed."),
             Parameter::new("force", Kind::Flag, "Whether an import goes on after an error."),
-            Parameter::new("login_user", Kind::Text, "The user to connect as."),
-            Parameter::new("login_password", Kind::Text, "The password of the user."),
-            Parameter::new("login_host", Kind::Text, "The host of the server (default: localhost)."),
-            Parameter::new("login_port", Kind::Number, "The port of the server (default: 3306)."),
-            Parameter::new("login_unix_socket", Kind::Text, "The socket of the server."),
-            Parameter::new("config_file", Kind::Text, "A file of options for the client (default: ~/.my.cnf)."),
-            Parameter::new("connect_timeout", Kind::Number, "The time to connect in seconds (default: 30)."),
         ],
     )
+    .with(&mysql::LOGIN)
     .needs(&[&["name"]]),
     text: concat!(include_str!("mysql.sh"), include_str!("mysql_db.sh")),
     prepare,
@@ -56,8 +48,6 @@ fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, Strin
             return Err(format!("`{text}` cannot be the `{name}` of a database"));
         }
     }
-    if arguments.text("login_password")?.is_some_and(|text| text.contains(['\n', '\0'])) {
-        return Err("`login_password` cannot have a newline".to_owned());
-    }
+    mysql::check_lines(arguments, &["login_password"])?;
     run.result("db", names.join(" ")).result("db_list", names).paths(&["target", "config_file"], arguments)
 }

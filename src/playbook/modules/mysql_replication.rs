@@ -1,7 +1,7 @@
 //! `mysql_replication`: the replication of a server of MySQL or MariaDB.
 
 use super::Arguments;
-use super::mysql_db::COLLECTIONS;
+use super::mysql;
 use super::script_module::ScriptModule;
 use super::script_module::ScriptRun;
 use super::spec::Kind;
@@ -12,7 +12,7 @@ use super::spec::Spec;
 pub(super) static MYSQL_REPLICATION: ScriptModule = ScriptModule {
     spec: &Spec::new(
         "mysql_replication",
-        &COLLECTIONS,
+        &mysql::COLLECTIONS,
         "Shows or changes from where a server of MySQL or MariaDB replicates, with mysql.",
         &[
             Parameter::new(
@@ -64,25 +64,15 @@ pub(super) static MYSQL_REPLICATION: ScriptModule = ScriptModule {
             Parameter::new("connection_name", Kind::Text, "The connection of MariaDB."),
             Parameter::new("channel", Kind::Text, "The channel of MySQL."),
             Parameter::new("fail_on_error", Kind::Flag, "Whether a statement that fails is an error."),
-            Parameter::new("login_user", Kind::Text, "The user to connect as."),
-            Parameter::new("login_password", Kind::Text, "The password of the user."),
-            Parameter::new("login_host", Kind::Text, "The host of the server (default: localhost)."),
-            Parameter::new("login_port", Kind::Number, "The port of the server (default: 3306)."),
-            Parameter::new("login_unix_socket", Kind::Text, "The socket of the server."),
-            Parameter::new("config_file", Kind::Text, "A file of options for the client (default: ~/.my.cnf)."),
-            Parameter::new("connect_timeout", Kind::Number, "The time to connect in seconds (default: 30)."),
         ],
     )
+    .with(&mysql::LOGIN)
     .excludes(&[&["connection_name", "channel"]]),
     text: concat!(include_str!("mysql.sh"), include_str!("mysql_replication.sh")),
     prepare,
 };
 
 fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, String> {
-    for name in ["login_password", "primary_password"] {
-        if arguments.text(name)?.is_some_and(|text| text.contains(['\n', '\0'])) {
-            return Err(format!("`{name}` cannot have a newline"));
-        }
-    }
+    mysql::check_lines(arguments, &["login_password", "primary_password"])?;
     run.paths(&["config_file"], arguments)
 }

@@ -7,7 +7,7 @@ use sha1::Sha1;
 
 use super::Arguments;
 use super::Module;
-use super::mysql_db::COLLECTIONS;
+use super::mysql;
 use super::mysql_privileges;
 use super::mysql_privileges::Privileges;
 use super::spec::Kind;
@@ -28,7 +28,7 @@ pub(super) struct MysqlUser;
 
 static SPEC: Spec = Spec::new(
     "mysql_user",
-    &COLLECTIONS,
+    &mysql::COLLECTIONS,
     "Makes, changes or removes an account of MySQL or MariaDB, with mysql.",
     &[
         Parameter::new("name", Kind::Text, "The user.").or(&["user"]),
@@ -49,15 +49,9 @@ static SPEC: Spec = Spec::new(
         Parameter::new("check_implicit_admin", Kind::Flag, "Whether to try root without a password first."),
         Parameter::new("sql_log_bin", Kind::Flag, "Whether the changes are replicated (default: true)."),
         Parameter::new("state", Kind::Choice(&["absent", "present"]), "Whether it is there (default: present)."),
-        Parameter::new("login_user", Kind::Text, "The user to connect as."),
-        Parameter::new("login_password", Kind::Text, "The password of that user."),
-        Parameter::new("login_host", Kind::Text, "The host of the server (default: localhost)."),
-        Parameter::new("login_port", Kind::Number, "The port of the server (default: 3306)."),
-        Parameter::new("login_unix_socket", Kind::Text, "The socket of the server."),
-        Parameter::new("config_file", Kind::Text, "A file of options for the client (default: ~/.my.cnf)."),
-        Parameter::new("connect_timeout", Kind::Number, "The time to connect in seconds (default: 30)."),
     ],
 )
+.with(&mysql::LOGIN)
 .excludes(&[&["append_privs", "subtract_privs"]]);
 
 /// The variables of the scripts that say how the server is reached.
@@ -84,14 +78,9 @@ impl Module for MysqlUser {
     fn action(&self, arguments: &Arguments<'_>) -> Result<Action, String> {
         let flag = |name: &str| Ok::<_, String>(arguments.flag(name)?.unwrap_or(false));
         let name = arguments.text("name")?.ok_or("module `mysql_user` needs `name`")?;
-        let mut connection = Vec::new();
-        for name in CONNECTION {
-            let text = arguments.text(name)?.unwrap_or_default();
-            if text.contains(['\n', '\0']) {
-                return Err(format!("`{name}` cannot have a newline"));
-            }
-            connection.push((name, text));
-        }
+        mysql::check_lines(arguments, &CONNECTION)?;
+        let value = |name| Ok::<_, String>((name, arguments.text(name)?.unwrap_or_default()));
+        let connection = CONNECTION.into_iter().map(value).collect::<Result<Vec<_>, _>>()?;
         let password = arguments.non_empty("password")?;
         let hash = match password {
             Some(hash) if flag("encrypted")? => {
