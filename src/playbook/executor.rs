@@ -5,6 +5,7 @@
 mod background;
 mod free;
 mod hosts;
+mod limit;
 mod place;
 mod play_tasks;
 mod state;
@@ -17,7 +18,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -39,7 +39,6 @@ use super::outcome::Outcome;
 use super::outcome::SetVars;
 use super::outcome::Status;
 use super::parse::Options;
-use super::play::Background;
 use super::play::BatchSize;
 use super::play::Play;
 use super::play::Playbook;
@@ -68,6 +67,8 @@ use crate::remote::Remote;
 use background::Jobs;
 use background::Wait;
 use hosts::RunHosts;
+use limit::Limit;
+use limit::limit;
 use state::RunState;
 
 /// Everything that a run needs beside the playbook.
@@ -685,42 +686,4 @@ fn throttle(task: &Task, scope: Option<&Scope>) -> usize {
     let value = task.settings.throttle.as_ref().zip(scope).and_then(|(value, scope)| scope.fill(value).ok());
     let count = value.and_then(|value| template::text_of(&value).parse().ok());
     count.filter(|count| *count > 0).unwrap_or(usize::MAX)
-}
-
-/// The time between two looks at a job, unless the task says another.
-const POLL: Duration = Duration::from_secs(15);
-
-/// How long an action may take.
-enum Limit {
-    /// As long as it takes.
-    None,
-    /// This long, and the message if it takes longer.
-    Seconds(Duration, String),
-    /// This long, with so much time between two looks at it.
-    Awaited(Duration, Duration),
-    /// This long, in the background.
-    Background(Duration),
-}
-
-/// Returns how long an action of a task may take.
-fn limit(task: &Task, scope: &Scope) -> Result<Limit, String> {
-    if let Some(Background { limit, poll }) = &task.background {
-        let poll = poll.as_ref().map_or(Ok(Some(POLL)), |poll| seconds("poll", poll, scope))?;
-        match (seconds("async", limit, scope)?, poll) {
-            (Some(limit), Some(poll)) => return Ok(Limit::Awaited(limit, poll)),
-            (Some(limit), None) => return Ok(Limit::Background(limit)),
-            (None, _) => {}
-        }
-    }
-    let Some(timeout) = &task.settings.timeout else { return Ok(Limit::None) };
-    let late = |limit: Duration| format!("Timed out after {} second(s).", limit.as_secs_f64());
-    Ok(seconds("timeout", timeout, scope)?.map_or(Limit::None, |limit| Limit::Seconds(limit, late(limit))))
-}
-
-/// Returns a number of seconds, or none for 0.
-fn seconds(name: &str, value: &Value, scope: &Scope) -> Result<Option<Duration>, String> {
-    let text = template::text_of(&scope.fill(value)?);
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let seconds = seconds.ok_or_else(|| format!("`{name}` must be a number of seconds, not {text}"))?;
-    Ok(Some(seconds).filter(|seconds| !seconds.is_zero()))
 }
