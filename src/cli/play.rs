@@ -7,7 +7,9 @@ mod playbook_file;
 mod prompts;
 mod scheduled;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,7 @@ use crate::playbook::callback::failures::Failures;
 use crate::playbook::callback::json::JsonCallback;
 use crate::playbook::callback::report::Report;
 use crate::playbook::executor::Executor;
+use crate::playbook::fact_use;
 use crate::playbook::parse;
 use crate::playbook::parse::Options;
 use crate::playbook::play;
@@ -194,7 +197,7 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     let extra = Arc::new(play.extra.read(&vault)?);
     let limit = play.limit.as_deref().map(hosts::read_limit).transpose()?;
     let selection = Selection::new(&play.tags, &play.skip_tags);
-    let mut playbooks = play.read(&options)?;
+    let (mut playbooks, reads_facts) = play.read(&options)?;
     let tags: Vec<_> = playbooks.iter().map(all_tags).collect();
     playbooks.iter_mut().flat_map(|playbook| &mut playbook.plays).for_each(|play| selection.apply(play));
     let mut books = play.books(context, playbooks, (&extra, limit.as_deref()))?;
@@ -206,6 +209,9 @@ pub(super) async fn run(context: &Context, mut play: Play) -> CommandResult {
     let password = play.user.password()?;
     for host in books.iter().flat_map(Book::played) {
         host.target()?;
+    }
+    if !(reads_facts || play.shows_facts() || fact_use::in_vars(&extra) || books.iter().any(Book::reads_facts)) {
+        books.iter_mut().flat_map(|book| &mut book.playbook.plays).for_each(play::Play::leave_out_facts);
     }
     books.iter_mut().try_for_each(|book| prompts::ask(&mut book.playbook, &extra))?;
     let remote = context.remote()?;
@@ -258,13 +264,26 @@ impl Play {
         Ok(ExitStatus::Done)
     }
 
-    /// Reads the playbooks. Roles, files and variables have the same absolute names as with Ansible.
-    fn read(&self, options: &Options) -> Result<Vec<Playbook>, CommandError> {
+    /// Reports whether the facts of hosts are part of what is printed or kept.
+    const fn shows_facts(&self) -> bool {
+        self.output.is_some() || self.log_folder.is_some()
+    }
+
+    /// Reads the playbooks. Roles, files and variables have the same absolute names as with Ansible. Returns also whether a
+    /// text of them may read facts.
+    fn read(&self, options: &Options) -> Result<(Vec<Playbook>, bool), CommandError> {
         let mut playbooks = Vec::new();
+        let reads_facts = Cell::new(false);
+        let read_file = |path: &Path| {
+            let text = parse::read_file(path)?;
+            reads_facts.set(reads_facts.get() || fact_use::in_text(&text));
+            Ok(text)
+        };
         for file in &self.files {
             let text = std::fs::read_to_string(file).map_err(|error| playbook_file::unreadable(file, error))?;
+            reads_facts.set(reads_facts.get() || fact_use::in_text(&text));
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            playbooks.push(parse::read(&file, &text, &parse::read_file, options).map_err(shown_beside)?);
+            playbooks.push(parse::read(&file, &text, &read_file, options).map_err(shown_beside)?);
         }
         let mut plays: Vec<_> = playbooks.iter_mut().flat_map(|playbook| &mut playbook.plays).collect();
         if self.force_handlers {
@@ -284,7 +303,7 @@ impl Play {
                 );
             }
         }
-        Ok(playbooks)
+        Ok((playbooks, reads_facts.get()))
     }
 
     /// Finds the hosts of the playbooks. Playbooks in one folder have the same inventory.
@@ -315,6 +334,11 @@ impl Play {
 }
 
 impl Book {
+    /// Reports whether a text beside those that were read may read facts.
+    fn reads_facts(&self) -> bool {
+        fact_use::beside(&self.playbook) || fact_use::in_inventory(&self.inventory)
+    }
+
     /// Returns the hosts of all plays.
     fn played(&self) -> impl Iterator<Item = &Host> {
         let played = self.hosts.iter().flatten().filter_map(|name| self.inventory.hosts.get(name));

@@ -17,6 +17,7 @@ mod os_release;
 mod packages;
 mod platform;
 mod processor;
+mod query;
 mod services;
 mod software;
 mod subsets;
@@ -26,23 +27,17 @@ mod virtualization;
 
 use serde_json::Value;
 
+pub use host_text::HostText;
 pub use packages::parse_packages;
+pub use query::Query;
 pub use services::parse_services;
 pub use subsets::Subsets;
 
 use crate::inventory::Vars;
-use host_text::HostText;
 
-/// The script whose text [`parse`] reads. Assignments of `fact_path` and `limit` must precede it.
-pub const SCRIPT: &str = include_str!("facts.sh");
-/// The script whose text [`parse_services`] reads.
-pub const SERVICES_SCRIPT: &str = include_str!("facts/services.sh");
-/// The script whose text [`parse_packages`] reads.
-pub const PACKAGES_SCRIPT: &str = include_str!("facts/packages.sh");
-
-/// Returns these subsets of the facts of a host by their names without `ansible_`, from the text that the script has printed.
-pub fn parse(text: &str, subsets: &Subsets) -> Vars {
-    subsets.facts(&HostText::read(text))
+/// Returns these subsets of the facts of a host by their names without `ansible_`.
+pub fn parse(text: &HostText<'_>, subsets: &Subsets) -> Vars {
+    subsets.facts(text)
 }
 
 /// Returns the name of the variable of a fact, if the fact may be one. An interface may have the name of a variable that

@@ -16,6 +16,7 @@ mod cursor;
 mod detached;
 mod diff;
 pub mod executor;
+pub mod fact_use;
 pub mod facts;
 mod file;
 mod free_form;

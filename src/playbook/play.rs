@@ -126,6 +126,19 @@ impl Play {
         self.tasks = parts.into();
     }
 
+    /// Leaves the facts of the hosts out. The task that gathers them only reaches the hosts.
+    pub fn leave_out_facts(&mut self) {
+        let leave_out = |node: &Node| match node {
+            Node::Task(task) if task.gathers_first() => {
+                let mut task = Task::clone(task);
+                task.args.insert("gather_subset".to_owned(), vec!["!all", "!min"].into());
+                Node::Task(task.into())
+            }
+            _ => node.clone(),
+        };
+        self.tasks = self.tasks.iter().map(leave_out).collect();
+    }
+
     /// Returns the tasks and the handlers, with those in blocks.
     pub fn all_tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.tasks.iter().chain(self.shared.handlers.iter()).flat_map(Node::tasks)
@@ -417,6 +430,11 @@ impl Task {
     /// Reports whether its name or a topic of it is a template.
     pub(super) fn has_template_name(&self) -> bool {
         [&self.name].into_iter().chain(&self.listen).any(|text| template::is_template(text))
+    }
+
+    /// Reports whether it gathers facts before the tasks of a play, without standing in a file.
+    fn gathers_first(&self) -> bool {
+        self.action == "gather_facts" && self.at == Position::default()
     }
 
     /// Reports whether a handler has this name. It may be written with its role.

@@ -1,6 +1,8 @@
 //! `play`: its options, its document and its exit codes.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
@@ -478,4 +480,34 @@ fn verbose_prints_the_results_of_tasks_and_no_log_messages() {
     assert!(said.out.contains(skipped), "{}", said.out);
     let said = desk.muster(&["-i", "h1,", "play", "-c", "local", "-vv", "one.yml"]);
     assert!(said.err.contains(" debug "), "{said:#?}");
+}
+
+/// The shell finds this `getent` before the host's. The script about facts is the only one that starts it.
+const COUNTED: &str = "#!/bin/sh\necho asked >> \"$HOME/asked\"\nexec /usr/bin/getent \"$@\"\n";
+
+#[test]
+fn facts_are_gathered_only_if_something_may_read_them() {
+    let desk = Desk::new();
+    desk.write("hosts", "here ansible_connection=local\n");
+    desk.write("bin/getent", COUNTED);
+    std::fs::set_permissions(desk.path("bin/getent"), Permissions::from_mode(0o755)).unwrap();
+    desk.write("name.j2", "{{ ansible_hostname }}\n");
+    let path = format!("{}:{}", desk.path("bin").display(), "/usr/bin:/bin");
+    let has_gathered = |play: &str, args: &[&str]| {
+        desk.write("site.yaml", format!("- hosts: all\n  gather_facts: true\n  tasks:\n    - {play}\n"));
+        let args = [&["-i", "hosts", "play", "site.yaml"], args].concat();
+        let said = run(desk.command(&args).env("PATH", &path));
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:#?}");
+        assert!(said.out.contains("[Gathering Facts]") || args.contains(&"json"), "{said:#?}");
+        std::fs::remove_file(desk.home("asked")).is_ok()
+    };
+    let plain = "ping:";
+    assert!(!has_gathered(plain, &[]));
+    assert!(has_gathered("debug: {msg: '{{ ansible_hostname }}'}", &[]));
+    assert!(has_gathered("template: {src: name.j2, dest: '{{ playbook_dir }}/name'}", &[]));
+    assert!(has_gathered("debug: {msg: '{{ x }}'}", &["-e", "x='{{ ansible_hostname }}'"]));
+    assert!(has_gathered(plain, &["-o", "json"]));
+    assert!(has_gathered(plain, &["--log-folder", "logs"]));
+    desk.write("group_vars/all.yaml", "x: '{{ ansible_hostname }}'\n");
+    assert!(has_gathered("debug: {var: x}", &[]));
 }

@@ -1,7 +1,7 @@
 //! The text that a script about facts prints: sections of lines.
 //!
-//! A section is its name after `=`, then each of its lines after a blank. The host is not trusted: everything has a limit,
-//! and what exceeds the limit is left out.
+//! A section is a line of the mark with the section's name, then its lines. The mark is new for each run, so no content of
+//! the host looks like one. The host is not trusted: everything has a limit, and what exceeds the limit is left out.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,20 @@ const SECTION_LIMIT: usize = 1_000;
 const LINE_LIMIT: usize = 20_000;
 
 /// The sections of a text by name.
-pub(super) struct HostText<'a> {
+pub struct HostText<'a> {
     sections: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 impl<'a> HostText<'a> {
-    /// Reads a text.
-    pub(super) fn read(text: &'a str) -> Self {
+    /// Reads a text whose sections have this mark.
+    pub fn read(text: &'a str, mark: &str) -> Self {
+        let text = text.get(..text.floor_char_boundary(TEXT_LIMIT)).unwrap_or_default();
         let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut current = None;
-        for line in text.get(..text.floor_char_boundary(TEXT_LIMIT)).unwrap_or_default().split('\n') {
-            if let Some(name) = line.strip_prefix('=') {
-                current = (sections.contains_key(name) || sections.len() < SECTION_LIMIT).then_some(name);
-                current.map(|name| sections.entry(name).or_default());
-            } else if let (Some(line), Some(name)) = (line.strip_prefix(' '), current) {
+        for section in text.split(&format!("\n{mark}")).skip(1) {
+            let (name, content) = section.split_once('\n').unwrap_or((section, ""));
+            if sections.len() < SECTION_LIMIT || sections.contains_key(name) {
                 let lines = sections.entry(name).or_default();
-                if lines.len() < LINE_LIMIT {
-                    lines.push(line);
-                }
+                lines.extend(content.split_terminator('\n').take(LINE_LIMIT.saturating_sub(lines.len())));
             }
         }
         Self { sections }

@@ -6,10 +6,9 @@ use serde_json::json;
 use super::host_text::HostText;
 use crate::inventory::Vars;
 
-/// Returns the fact `packages`, from the text that the script has printed: a list for each name. Nothing is returned if
+/// Returns the fact `packages`: a list for each name. Nothing is returned if
 /// the host has neither dpkg nor rpm.
-pub fn parse_packages(text: &str) -> Option<Vars> {
-    let text = HostText::read(text);
+pub fn parse_packages(text: &HostText<'_>) -> Option<Vars> {
     let mut packages = Vars::new();
     if text.has("dpkg") {
         for (name, package) in text.lines("dpkg").filter_map(|line| debian(line, text.line("architecture"))) {

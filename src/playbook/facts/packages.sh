@@ -1,14 +1,13 @@
-# Prints what packages.rs reads: sections of lines, as facts.sh prints them.
-section() { printf '\n=%s\n' "$1"; head -c 2097152 | sed 's/^/ /'; }
+# Prints what packages.rs reads: sections of lines, as facts.sh prints them. The variable mark precedes this script.
 PATH=${PATH:-/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
 exec 2> /dev/null
-within() { timeout -s KILL 60 "$@" < /dev/null; }
+list() { printf '\n%s%s\n' "$mark" "$1"; shift; timeout -s KILL 60 "$@" < /dev/null | head -c 2097152; }
 if command -v dpkg-query > /dev/null; then
-  dpkg --print-architecture | section architecture
-  within dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${Section}\n' | section dpkg
+  list architecture dpkg --print-architecture
+  list dpkg dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${Section}\n'
 elif command -v rpm > /dev/null; then
-  within rpm -qa --qf '%{NAME}\t%{VERSION}\t%{RELEASE}\t%{EPOCH}\t%{ARCH}\n' | section rpm
+  list rpm rpm -qa --qf '%{NAME}\t%{VERSION}\t%{RELEASE}\t%{EPOCH}\t%{ARCH}\n'
 fi
 exit 0

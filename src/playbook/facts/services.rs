@@ -11,9 +11,8 @@ use crate::inventory::Vars;
 /// The states that count more than whether a service is enabled.
 const BAD: [&str; 3] = ["not-found", "masked", "failed"];
 
-/// Returns the fact `services`, from the text that the script has printed. Services of sysvinit are not listed.
-pub fn parse_services(text: &str) -> Vars {
-    let text = HostText::read(text);
+/// Returns the fact `services`. Services of sysvinit are not listed.
+pub fn parse_services(text: &HostText<'_>) -> Vars {
     let mut services = Vars::new();
     for line in text.lines("units") {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -24,7 +23,7 @@ pub fn parse_services(text: &str) -> Vars {
             services.insert(name.to_owned(), service(name, state, bad.unwrap_or(active)));
         }
     }
-    let states = states(&text);
+    let states = states(text);
     for line in text.lines("files") {
         let mut words = line.split_whitespace();
         let (Some(name), Some(status)) = (words.next(), words.next()) else { continue };

@@ -1,12 +1,11 @@
-# Prints what services.rs reads: sections of lines, as facts.sh prints them.
-section() { printf '\n=%s\n' "$1"; head -c 1048576 | sed 's/^/ /'; }
+# Prints what services.rs reads: sections of lines, as facts.sh prints them. The variable mark precedes this script.
 PATH=${PATH:-/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
 exec 2> /dev/null
 [ -d /run/systemd/system ] || exit 0
-within() { timeout -s KILL 60 "$@" < /dev/null; }
-within systemctl list-units --no-pager --no-legend --type service --all --plain | section units
-within systemctl list-unit-files --no-pager --no-legend --type service --all | section files
-within systemctl show --no-pager --property=Names,ActiveState '*.service' | section states
+list() { printf '\n%s%s\n' "$mark" "$1"; shift; timeout -s KILL 60 systemctl "$@" < /dev/null | head -c 1048576; }
+list units list-units --no-pager --no-legend --type service --all --plain
+list files list-unit-files --no-pager --no-legend --type service --all
+list states show --no-pager --property=Names,ActiveState '*.service'
 exit 0

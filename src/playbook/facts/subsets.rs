@@ -129,6 +129,11 @@ impl Subsets {
         Ok(Self(selected))
     }
 
+    /// Reports whether no fact is selected.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the selected facts of a host.
     pub(super) fn facts(&self, text: &HostText<'_>) -> Vars {
         SUBSETS.iter().filter(|subset| self.0.contains(subset.name)).flat_map(|subset| (subset.facts)(text)).collect()

@@ -1,6 +1,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use super::HostText;
 use super::Subsets;
 use super::parse;
 use super::parse_packages;
@@ -9,13 +10,18 @@ use super::variable;
 use super::variables;
 use crate::inventory::Vars;
 
+/// Reads a text whose sections have the mark `=`.
+fn read(text: &str) -> HostText<'_> {
+    HostText::read(text, "=")
+}
+
 fn all(text: &str) -> Vars {
-    parse(text, &Subsets::parse(&[]).unwrap())
+    parse(&read(text), &Subsets::parse(&[]).unwrap())
 }
 
 fn selected(words: &[&str], text: &str) -> Vars {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    parse(text, &Subsets::parse(&words).unwrap())
+    parse(&read(text), &Subsets::parse(&words).unwrap())
 }
 
 const HOST: &str = include_str!("../../../tests/data/facts/host.txt");
@@ -69,7 +75,7 @@ fn each_distribution_has_the_facts_that_ansible_gathers() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("../../../tests/data/facts/distributions.json")).unwrap();
     for case in cases {
         let lines: Vec<&str> = case["text"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-        let facts = selected(&["!all", "!min", "distribution"], &lines.join("\n"));
+        let facts = selected(&["!all", "!min", "distribution"], &format!("\n{}", lines.join("\n")));
         let sorted: Value =
             facts.into_iter().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect::<Vars>().into();
         assert_eq!(sorted, case["facts"], "{}", case["name"]);
@@ -100,8 +106,7 @@ fn subsets_are_those_of_ansible() {
 
 #[test]
 fn no_interface_replaces_a_fact_or_a_variable_of_connections() {
-    let text =
-        "=net\n os_family mtu 1\n host mtu 1\n ssh_user mtu 1\n become_pass mtu 1\n interfaces mtu 1\n br-1 mtu 2";
+    let text = "\n=net\nos_family mtu 1\nhost mtu 1\nssh_user mtu 1\nbecome_pass mtu 1\ninterfaces mtu 1\nbr-1 mtu 2";
     let variables = variables(all(text));
     assert_eq!(variables["ansible_os_family"], "OtherLinux");
     assert_eq!(variables["ansible_br_1"], json!({"device": "br-1", "mtu": 2}));
@@ -123,8 +128,8 @@ fn facts_of_a_host_are_variables_in_both_forms() {
 
 #[test]
 fn a_host_has_facts_of_its_own() {
-    let text = "=facts /f/a.fact\n {\"x\": [1]}\n=facts /f/b.fact\n [General]\n Key = a\n  b\n # no\n [DEFAULT]\n d: 1\n\
-                =facts /f/c.fact\n {\n=script /f/d.fact\n true\n rc=0\n=script /f/e.fact\n rc=3\n=script /f/f.fact\n {\"x\"";
+    let text = "\n=facts /f/a.fact\n{\"x\": [1]}\n=facts /f/b.fact\n[General]\nKey = a\n b\n# no\n[DEFAULT]\nd: 1\n\
+                =facts /f/c.fact\n{\n=script /f/d.fact\ntrue\nrc=0\n=script /f/e.fact\nrc=3\n=script /f/f.fact\n{\"x\"";
     assert_eq!(
         all(text)["local"],
         json!({
@@ -140,11 +145,11 @@ fn a_host_has_facts_of_its_own() {
 
 #[test]
 fn aliases_and_second_addresses_are_as_in_ansible() {
-    let text = "=net\n eth0 address 02:00:00:00:00:01\n eth0 mtu 1500\n eth0 type 1\n br0 bridge\n br0 brif eth1\n\
-                =route4\n 8.8.8.8 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0\n=address\n\
-                \x202: eth0    inet 10.0.0.2/8 brd 10.255.255.255 scope global eth0\\    valid_lft forever\n\
-                \x202: eth0    inet 10.0.0.3/8 scope global secondary eth0:1\\    valid_lft forever\n\
-                \x203: tun0    inet 10.9.0.1 peer 10.9.0.2/32 scope global tun0\\    valid_lft forever";
+    let text = "\n=net\neth0 address 02:00:00:00:00:01\neth0 mtu 1500\neth0 type 1\nbr0 bridge\nbr0 brif eth1\n\
+                =route4\n8.8.8.8 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0\n=address\n\
+                2: eth0    inet 10.0.0.2/8 brd 10.255.255.255 scope global eth0\\    valid_lft forever\n\
+                2: eth0    inet 10.0.0.3/8 scope global secondary eth0:1\\    valid_lft forever\n\
+                3: tun0    inet 10.9.0.1 peer 10.9.0.2/32 scope global tun0\\    valid_lft forever";
     let facts = selected(&["!all", "!min", "network"], text);
     let second =
         json!([{"address": "10.0.0.3", "broadcast": "", "netmask": "255.0.0.0", "network": "10.0.0.0", "prefix": "8"}]);
@@ -164,13 +169,13 @@ fn aliases_and_second_addresses_are_as_in_ansible() {
 
 #[test]
 fn services_have_the_states_that_ansible_gives_them() {
-    let text = "=units\n cron.service loaded active running Regular background programs\n\
-                \x20bad.service loaded failed failed A failed one\n gone.service not-found inactive dead gone.service\n\
-                \x20once.service loaded active exited Once\n\
-                =files\n cron.service enabled enabled\n bad.service enabled enabled\n once.service static -\n\
-                \x20getty@.service enabled enabled\n dbus-org.x.service alias -\n off.service disabled enabled\n\
-                =states\n Names=x.service dbus-org.x.service\n ActiveState=active\n \n Names=cron.service\n ActiveState=active";
-    let services = parse_services(text)["services"].clone();
+    let text = "\n=units\ncron.service loaded active running Regular background programs\n\
+                bad.service loaded failed failed A failed one\ngone.service not-found inactive dead gone.service\n\
+                once.service loaded active exited Once\n\
+                =files\ncron.service enabled enabled\nbad.service enabled enabled\nonce.service static -\n\
+                getty@.service enabled enabled\ndbus-org.x.service alias -\noff.service disabled enabled\n\
+                =states\nNames=x.service dbus-org.x.service\nActiveState=active\n\nNames=cron.service\nActiveState=active";
+    let services = parse_services(&read(text))["services"].clone();
     let service = |name: &str| [&services[name]["state"], &services[name]["status"]].map(|it| it.as_str().unwrap());
     assert_eq!(service("cron.service"), ["running", "enabled"]);
     assert_eq!(service("bad.service"), ["stopped", "failed"]);
@@ -184,9 +189,9 @@ fn services_have_the_states_that_ansible_gives_them() {
 
 #[test]
 fn packages_have_a_list_of_versions() {
-    let dpkg = "=architecture\n amd64\n=dpkg\n installed\tbash\t5.2\tamd64\tshells\n\
-                \x20config-files\told\t1\tall\tx\n installed\tlibc6\t2\ti386\tlibs";
-    let packages = parse_packages(dpkg).unwrap();
+    let dpkg = "\n=architecture\namd64\n=dpkg\ninstalled\tbash\t5.2\tamd64\tshells\n\
+                config-files\told\t1\tall\tx\ninstalled\tlibc6\t2\ti386\tlibs";
+    let packages = parse_packages(&read(dpkg)).unwrap();
     assert_eq!(
         packages["packages"],
         json!({
@@ -194,10 +199,10 @@ fn packages_have_a_list_of_versions() {
             "libc6:i386": [{"name": "libc6:i386", "version": "2", "arch": "i386", "category": "libs", "source": "apt"}],
         })
     );
-    let rpm = "=rpm\n kernel\t5.14\t1\t(none)\tx86_64\n kernel\t5.15\t1\t1\tx86_64";
-    let kernels = &parse_packages(rpm).unwrap()["packages"]["kernel"];
+    let rpm = "\n=rpm\nkernel\t5.14\t1\t(none)\tx86_64\nkernel\t5.15\t1\t1\tx86_64";
+    let kernels = &parse_packages(&read(rpm)).unwrap()["packages"]["kernel"];
     assert_eq!([&kernels[0]["epoch"], &kernels[1]["epoch"]], ["None", "1"]);
-    assert_eq!(parse_packages(""), None);
+    assert_eq!(parse_packages(&read("")), None);
 }
 
 #[test]
@@ -205,4 +210,12 @@ fn a_host_that_says_nothing_has_facts() {
     let facts = all("");
     assert_eq!((&facts["os_family"], &facts["pkg_mgr"]), (&json!("OtherLinux"), &json!("unknown")));
     assert!(!facts.contains_key("python") && !facts.contains_key("date_time"));
+}
+
+#[test]
+fn no_content_of_a_host_begins_a_section() {
+    let text = HostText::read("\n@1 a\n\n=b\n @1 c\n\n@1 d\n@1 e\nlast", "@1 ");
+    assert_eq!(text.names().collect::<Vec<_>>(), ["a", "d", "e"]);
+    assert_eq!(text.lines("a").collect::<Vec<_>>(), ["", "=b", " @1 c"]);
+    assert_eq!((text.lines("d").count(), text.line("e")), (0, Some("last")));
 }

@@ -121,9 +121,7 @@ impl Arguments<'_> {
 
     /// Returns the first path of these names that is right.
     pub(super) fn look_up(&self, given: &str, folder: &str, is_right: fn(&Path) -> bool) -> Result<PathBuf, String> {
-        let candidates = self.folders.iter().flat_map(|base| [base.join(folder).join(given), base.join(given)]);
-        let found = candidates.into_iter().find(|path| is_right(path));
-        found.ok_or_else(|| {
+        find_in(self.folders, folder, given, is_right).ok_or_else(|| {
             let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
             format!("there is no file {given} in {}", folders.join(", "))
         })
@@ -147,6 +145,12 @@ impl Arguments<'_> {
         let scope = self.scope.with(Layer::data(Arc::new(variables)));
         scope.render_file_in(&text, path.parent(), syntax).map_err(|detail| format!("{}: {detail}", path.display()))
     }
+}
+
+/// Returns the first path of a name that is right: in the folder of each base, or else in the base itself.
+pub fn find_in(bases: &[PathBuf], folder: &str, name: &str, is_right: fn(&Path) -> bool) -> Option<PathBuf> {
+    let candidates = bases.iter().flat_map(|base| [base.join(folder).join(name), base.join(name)]);
+    candidates.into_iter().find(|path| is_right(path))
 }
 
 /// Reports whether a character may stand in the flags of a file.

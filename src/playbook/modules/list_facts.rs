@@ -14,6 +14,8 @@ use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::facts;
+use crate::playbook::facts::HostText;
+use crate::playbook::facts::Query;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::outcome::Outcome;
 use crate::playbook::outcome::SetVars;
@@ -47,7 +49,7 @@ impl Module for ServiceFacts {
     }
 
     fn action(&self, _: &Arguments<'_>) -> Result<Action, String> {
-        Ok(Action::on_host(Gather { script: facts::SERVICES_SCRIPT, parse: |text| Ok(facts::parse_services(text)) }))
+        Ok(Action::on_host(Gather { query: Query::services, parse: |text| Ok(facts::parse_services(text)) }))
     }
 }
 
@@ -57,22 +59,23 @@ impl Module for PackageFacts {
     }
 
     fn action(&self, _: &Arguments<'_>) -> Result<Action, String> {
-        let parse = |text: &str| facts::parse_packages(text).ok_or("the host has neither dpkg nor rpm");
-        Ok(Action::on_host(Gather { script: facts::PACKAGES_SCRIPT, parse }))
+        let parse = |text: &HostText<'_>| facts::parse_packages(text).ok_or("the host has neither dpkg nor rpm");
+        Ok(Action::on_host(Gather { query: Query::packages, parse }))
     }
 }
 
-/// A script, and the reader of its text.
+/// What is asked, and the reader of the answer.
 struct Gather {
-    script: &'static str,
-    parse: fn(&str) -> Result<Vars, &'static str>,
+    query: fn() -> Result<Query, String>,
+    parse: fn(&HostText<'_>) -> Result<Vars, &'static str>,
 }
 
 #[async_trait::async_trait]
 impl HostAction for Gather {
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
-        let text = run(connection, self.script.to_owned()).await?;
-        (self.parse)(&text).map(outcome).map_err(Outcome::failed)
+        let query = (self.query)().map_err(Outcome::failed)?;
+        let text = run(connection, &query).await?;
+        (self.parse)(&query.read(&text)).map(outcome).map_err(Outcome::failed)
     }
 }
 

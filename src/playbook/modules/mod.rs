@@ -124,6 +124,7 @@ use std::fmt;
 use std::ops::Deref;
 
 pub use arguments::Arguments;
+pub use arguments::find_in;
 use spec::Spec;
 
 use super::action::Action;

@@ -15,6 +15,7 @@ use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::action::HostAction;
 use crate::playbook::facts;
+use crate::playbook::facts::Query;
 use crate::playbook::facts::Subsets;
 use crate::playbook::host_connection::HostConnection;
 use crate::playbook::host_connection::reason;
@@ -121,9 +122,9 @@ fn outcome(found: Vars) -> Outcome {
     Outcome { set, ..Outcome::done(false, detail) }
 }
 
-/// Runs a script about facts and returns its text.
-pub(super) async fn run(connection: &HostConnection<'_>, script: String) -> Result<String, Outcome> {
-    match connection.exec(script, Some(LIMIT)).await? {
+/// Runs the script of a query and returns its text.
+pub(super) async fn run(connection: &HostConnection<'_>, query: &Query) -> Result<String, Outcome> {
+    match connection.exec(query.script().to_owned(), Some(LIMIT)).await? {
         (Exit::Code(0), output) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         (_, output) => Err(Outcome::failed(reason(&output.stderr))),
     }
@@ -133,8 +134,10 @@ pub(super) async fn run(connection: &HostConnection<'_>, script: String) -> Resu
 impl HostAction for Gather {
     async fn run(&self, connection: &HostConnection<'_>) -> Result<Outcome, Outcome> {
         let path = quote_expanding(&self.fact_path).map_err(unquotable)?;
-        let script = format!("fact_path={path}\nlimit={}\n{}", self.timeout, facts::SCRIPT);
-        let mut found = facts::parse(&run(connection, script).await?, &self.subsets);
+        let query = if self.subsets.is_empty() { Ok(Query::nothing()) } else { Query::host(&path, self.timeout) };
+        let query = query.map_err(Outcome::failed)?;
+        let text = run(connection, &query).await?;
+        let mut found = facts::parse(&query.read(&text), &self.subsets);
         let fits = |name: &str| self.filter.is_empty() || self.filter.iter().any(|pattern| pattern.matches(name));
         found.retain(|name, _| facts::variable(name).is_some_and(|name| fits(&name)));
         for (name, value) in [("gather_subset", Value::from(self.subset.clone())), ("module_setup", true.into())] {
