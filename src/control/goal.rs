@@ -258,7 +258,7 @@ impl Goal {
         unit: &UnitName,
         now: Timestamp,
     ) -> Option<Problem> {
-        let problem = self.started_by_another(snapshot, unit);
+        let problem = self.overruled(snapshot, unit).or_else(|| self.started_by_another(snapshot, unit));
         if let Some(problem) = problem.or_else(|| self.blocked_by_policy(snapshot, health, unit)) {
             return Some(problem);
         }
@@ -276,6 +276,23 @@ impl Goal {
             }
         };
         Some(Problem::of_unit_out_of_reach(unit, machine.id, what))
+    }
+
+    /// Returns the problem of a unit whose desired state another command has changed since this one stored it.
+    fn overruled(self, snapshot: &Snapshot, name: &UnitName) -> Option<Problem> {
+        let Self::Verb(verb) = self else { return None };
+        let desired = snapshot.units.get(name).map(|unit| unit.desired);
+        let change = match desired {
+            _ if desired == verb.goal() => return None,
+            None => "destroyed it".to_owned(),
+            Some(DesiredState::Launched) => "started it".to_owned(),
+            Some(DesiredState::Loaded) if verb.goal() == Some(DesiredState::Launched) => "stopped it".to_owned(),
+            Some(DesiredState::Loaded) => "loaded it".to_owned(),
+            Some(DesiredState::Inactive) if verb.goal().is_none() => "submitted it again".to_owned(),
+            Some(DesiredState::Inactive) => "unloaded it".to_owned(),
+        };
+        let what = format!("another command has {change} meanwhile, so it is not {}", word(verb));
+        Some(Problem::of_unit(TroubleKind::Overruled, name, None, what))
     }
 
     /// Returns the problem of a unit that should not run, and that runs although muster has not started it.
@@ -334,7 +351,7 @@ impl Goal {
     }
 
     /// Returns the problem of a unit whose machine does not answer and may be up. No leader moves the unit off such a machine,
-    /// unless an operator orders it.
+    /// unless an operator orders it. A unit that is to stop may run on its machine even if it moves.
     fn kept_on_silent(
         self,
         snapshot: &Snapshot,
@@ -350,7 +367,8 @@ impl Goal {
             Health::SshdDown | Health::Throttled => explain::is_strict(snapshot, unit),
             _ => false,
         };
-        let may_move = may_move || own.draining || is_ordered;
+        let is_stopped = self == Self::Verb(Verb::Stop);
+        let may_move = (may_move || own.draining || is_ordered) && !is_stopped;
         let needs_machine = matches!(self, Self::Verb(verb) if verb.goal() >= Some(DesiredState::Loaded));
         self.unanswered(snapshot, health, unit).filter(|_| needs_machine && !may_move)
     }

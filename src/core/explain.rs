@@ -117,6 +117,8 @@ pub enum TroubleKind {
     StartedByAnother,
     /// A controller has not reached the goal of a command within the time.
     TimedOut,
+    /// Another command has changed the desired state of a unit before the goal of this one was reached.
+    Overruled,
     /// The cluster has no such unit.
     UnknownUnit,
     /// The cluster did not settle within the time.

@@ -132,20 +132,25 @@ async fn a_unit_on_a_machine_that_is_out_of_reach_is_not_waited_for() {
 async fn a_unit_that_the_controller_can_still_move_or_stop_is_waited_for() {
     for (goal, healths, placed) in [
         (Goal::Verb(Verb::Destroy), [Health::Down, Health::Alive], None),
-        (Goal::Verb(Verb::Unload), [Health::Suspect, Health::Suspect], None),
-        (Goal::Verb(Verb::Start), [Health::Down, Health::Down], Some(1)),
         (Goal::AwayFrom(machine(2)), [Health::Alive, Health::PathFault], Some(1)),
         // The controller moves the unit, because the machine is down.
         (Goal::AwayFrom(machine(2)), [Health::Alive, Health::Down], Some(2)),
+        (Goal::Verb(Verb::Start), [Health::Down, Health::Alive], Some(1)),
     ] {
-        let (problems, took) = followed(&cluster(healths, true, placed).await, goal).await;
+        let context = cluster(healths, true, placed).await;
+        if goal == Goal::Verb(Verb::Start) {
+            let unit = Unit::new(file().hash(), DesiredState::Launched);
+            let changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file());
+            context.store.commit(vec![], changes).await.unwrap();
+        }
+        let (problems, took) = followed(&context, goal).await;
         let what = if matches!(goal, Goal::AwayFrom(_)) {
             "away from core-02".to_owned()
         } else {
             goal.label(&Snapshot::default())
         };
         let expected = format!("timed out waiting for it to be {what}");
-        assert_eq!((problems, took >= LONG), (vec![expected], true), "{goal:?} {healths:?}");
+        assert!(problems[0].starts_with(&expected) && took >= LONG, "{goal:?} {healths:?}: {problems:?}");
     }
 }
 
@@ -159,7 +164,46 @@ async fn a_unit_that_has_reached_the_goal_ends_the_wait() {
     let changes = layout::submit(&context.keys, &WEB.parse().unwrap(), &unit, &file);
     context.store.commit(vec![], changes).await.unwrap();
     assert_eq!(followed(&context, Goal::Verb(Verb::Unload)).await.0, [""; 0]);
-    assert_eq!(followed(&context, Goal::Verb(Verb::Destroy)).await.0.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_another_one_overrules_ends_and_says_so() {
+    for (verb, stored, change) in [
+        (Verb::Start, Some(DesiredState::Loaded), "stopped it meanwhile, so it is not launched"),
+        (Verb::Start, None, "destroyed it meanwhile, so it is not launched"),
+        (Verb::Restart, Some(DesiredState::Inactive), "unloaded it meanwhile, so it is not launched"),
+        (Verb::Stop, Some(DesiredState::Launched), "started it meanwhile, so it is not stopped"),
+        (Verb::Unload, Some(DesiredState::Loaded), "loaded it meanwhile, so it is not unloaded"),
+        (Verb::Destroy, Some(DesiredState::Inactive), "submitted it again meanwhile, so it is not destroyed"),
+    ] {
+        let state = verb.goal().unwrap_or(DesiredState::Launched);
+        let context = desired(state, [Health::Alive, Health::Alive], "activating").await;
+        let web = Key::Unit(WEB.parse().unwrap());
+        let put = |state| context.keys.put(&web, &Unit::new(file().hash(), state));
+        if verb == Verb::Destroy {
+            context.store.commit(vec![], vec![context.keys.delete(&web)]).await.unwrap();
+        }
+        let other = async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            let change = stored.map_or_else(|| context.keys.delete(&web), put);
+            context.store.commit(vec![], vec![change]).await.unwrap();
+        };
+        let ((problems, took), ()) = tokio::join!(followed(&context, Goal::Verb(verb)), other);
+        assert_eq!((problems, took.as_secs()), (vec![format!("another command has {change}")], 4), "{verb:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_of_a_unit_on_a_machine_that_is_down_ends_at_once() {
+    let context = desired(DesiredState::Loaded, [Health::Alive, Health::Down], "active").await;
+    context
+        .store
+        .commit(vec![], vec![context.keys.delete(&Key::State(WEB.parse().unwrap(), machine(1)))])
+        .await
+        .unwrap();
+    let (problems, took) = followed(&context, Goal::Verb(Verb::Stop)).await;
+    assert_eq!(problems, ["placed on core-02, which is down: the order is carried out once it answers"]);
+    assert!(took < LEADER_CHECK, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,17 +339,18 @@ async fn a_step_that_failed_is_told_with_its_machine() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_for_a_unit_whose_failover_is_blocked_ends_and_names_the_brake() {
-    let context = desired(DesiredState::Launched, [Health::Alive, Health::Unreachable], "active").await;
     let block = Some(crate::core::model::FailoverBlock::Brake { silent: 2, all: 3 });
     let reason = crate::core::model::HealthReason { block, ..HealthEvidence::Answers.into() };
     let (health, since, last_seen) = (Health::Unreachable, Timestamp::ZERO, None);
     let record = HealthRecord { health, since, last_seen, reason, outages: Vec::new() };
-    context.store.commit(vec![], context.keys.ops(&[Write::Health(machine(2), record)])).await.unwrap();
     let brake = "placed on core-02, which does not answer: 2 of 3 machines are silent at the same time";
     for (verb, end) in [
         (Verb::Restart, "(`muster failover --force core-02` moves its units all the same)"),
         (Verb::Stop, "; the order is carried out as soon as core-02 answers"),
     ] {
+        let context = desired(verb.goal().unwrap(), [Health::Alive, Health::Unreachable], "active").await;
+        let blocked = context.keys.ops(&[Write::Health(machine(2), record.clone())]);
+        context.store.commit(vec![], blocked).await.unwrap();
         let (problems, took) = followed(&context, Goal::Verb(verb)).await;
         assert!(problems[0].starts_with(brake) && problems[0].ends_with(end), "{problems:?}");
         assert!(took < LEADER_CHECK, "{took:?}");
