@@ -68,7 +68,7 @@ impl HostConnection<'_> {
 
     /// Runs a script that runs a program of the playbook, and returns how it ended and what it printed.
     pub(super) async fn exec_program(&self, script: String, stdin: Bytes) -> Result<(Exit, CapturedOutput), Outcome> {
-        self.run(Command { script, stdin, runner: ScriptRunner::UserShellWithPipes, ..Command::default() }).await
+        self.run(Command { script, stdin, runner: ScriptRunner::UserShellForPrograms, ..Command::default() }).await
     }
 
     /// Runs a script of muster that starts no process which outlives it, and returns how it ended and what it printed.

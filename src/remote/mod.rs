@@ -126,7 +126,7 @@ pub enum ScriptRunner {
     UserShell,
     /// A subshell of the user shell, for programs that may leave processes behind. What those print is no output of a later
     /// command.
-    UserShellWithPipes,
+    UserShellForPrograms,
 }
 
 impl Command {

@@ -23,7 +23,11 @@ use super::sshd::missing;
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-const BOTH: [ScriptRunner; 2] = [ScriptRunner::UserShell, ScriptRunner::UserShellWithPipes];
+const BOTH: [ScriptRunner; 2] = [ScriptRunner::UserShell, ScriptRunner::UserShellForPrograms];
+
+/// A host on which a shell cannot find the processes that a program leaves behind.
+const BLIND: &str =
+    "ForceCommand exec unshare -m sh -c 'mount --bind /dev/null /proc/loadavg; exec sh -c \"$SSH_ORIGINAL_COMMAND\"'";
 
 /// A host, and what runs commands on it.
 struct Stage {
@@ -72,8 +76,8 @@ fn ended(code: u32, out: &str, err: &str) -> Ran {
 
 #[tokio::test]
 async fn scripts_of_a_user_shell_know_nothing_of_each_other() {
-    let Some(stage) = Stage::start("") else { return };
-    for runner in BOTH {
+    let (Some(sees), Some(blind)) = (Stage::start(""), Stage::start(BLIND)) else { return };
+    for (stage, runner) in [&sees, &blind].into_iter().flat_map(|stage| BOTH.map(|runner| (stage, runner))) {
         let before = stage.run(runner, "echo $$ $PWD $(umask) $-; cat").await;
         let script =
             "x=1; export x; cd /; umask 0; trap 'echo bye' EXIT; set -efu; echo it\\'s >&2; printf end; exit 7";
@@ -123,8 +127,8 @@ async fn other_shells_run_scripts_in_the_same_way() {
 
 #[tokio::test]
 async fn output_of_any_size_and_form_arrives_whole() {
-    let Some(stage) = Stage::start("") else { return };
-    for runner in BOTH {
+    let (Some(sees), Some(blind)) = (Stage::start(""), Stage::start(BLIND)) else { return };
+    for (stage, runner) in [&sees, &blind].into_iter().flat_map(|stage| BOTH.map(|runner| (stage, runner))) {
         let (exit, out, err) = stage.run(runner, "head -c 3000000 /dev/zero | tr '\\0' @ | tee /dev/stderr").await;
         assert_eq!((exit, out.len(), err.len()), (Exit::Code(0), 3_000_000, 3_000_000));
         assert_eq!(stage.run(runner, "printf '@\\n\\n'; printf '@0\\n' >&2").await, ended(0, "@\n\n", "@0\n"));
@@ -149,19 +153,53 @@ async fn a_signal_is_told_from_an_exit_status() {
 
 #[tokio::test]
 async fn what_a_process_prints_that_goes_on_is_no_output_of_a_later_script() {
-    let Some(stage) = Stage::start("") else { return };
-    let first = stage.shell().await;
-    let start = Instant::now();
-    let script = "(while sleep 2; do echo noise; echo noise >&2; done) & echo done";
-    assert_eq!(stage.run(ScriptRunner::UserShellWithPipes, script).await, ended(0, "done\n", ""));
-    assert!(start.elapsed() < LIMIT);
-    let second = stage.shell().await;
-    assert_ne!(first, second, "the shell has a process that prints");
-    // A process that gave its output up is no reason for another shell.
-    let script = "sleep 60 >/dev/null 2>&1 & echo $!";
-    let (_, sleeper, _) = stage.run(ScriptRunner::UserShellWithPipes, script).await;
-    assert_eq!(stage.shell().await, second);
-    stage.run(ScriptRunner::UserShell, &format!("kill {sleeper}")).await;
+    for lines in ["", BLIND] {
+        let Some(stage) = Stage::start(lines) else { return };
+        let run = async |script: &str| stage.run(ScriptRunner::UserShellForPrograms, script).await;
+        let first = stage.shell().await;
+        let start = Instant::now();
+        for script in [
+            "(while sleep 2; do echo noise; echo noise >&2; done) & echo done",
+            "(while sleep 2; do echo noise >&2; done) >/dev/null & echo done",
+            "(exec 3>&1 >/dev/null 2>&1; while sleep 2; do echo noise >&3; done) & echo done",
+            "sh -c 'setsid sh -c \"while sleep 2; do echo noise; done\" 2>/dev/null &'; echo done",
+        ] {
+            let before = stage.shell().await;
+            assert_eq!(run(script).await, ended(0, "done\n", ""), "{script}");
+            assert_ne!(stage.shell().await, before, "the shell has a process that prints: {script}");
+        }
+        assert!(start.elapsed() < LIMIT);
+        let second = stage.shell().await;
+        assert_ne!(first, second);
+        // A process that gave its output up is no reason for another shell.
+        let (_, sleeper, _) = run("sleep 60 >/dev/null 2>&1 & echo $!").await;
+        assert_eq!(stage.shell().await, second);
+        stage.run(ScriptRunner::UserShell, &format!("kill {sleeper}")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_process_prints_soon_after_its_script_is_output_of_the_script() {
+    for lines in ["", BLIND] {
+        let Some(stage) = Stage::start(lines) else { return };
+        stage.shell().await;
+        for seconds in ["0.05", "0.45"] {
+            let script = format!("(sleep {seconds}; echo late; echo bad >&2) & echo done");
+            let ran = stage.run(ScriptRunner::UserShellForPrograms, &script).await;
+            assert_eq!(ran, ended(0, "done\nlate\n", "bad\n"), "{lines}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_takes_long_leaves_no_shell_that_finds_processes() {
+    for (lines, stays) in [("", false), (BLIND, true)] {
+        let Some(stage) = Stage::start(lines) else { return };
+        let first = stage.shell().await;
+        let script = "echo out; sleep 3; exit 4";
+        assert_eq!(stage.run(ScriptRunner::UserShellForPrograms, script).await, ended(4, "out\n", ""));
+        assert_eq!(stage.shell().await == first, stays, "the numbers of processes might have begun again");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 //!
 //! Each script runs in a subshell without stdin: nothing of it reaches the next one. A channel of its own costs a script
 //! several processes of sshd and of the login shell. The output of a script is marked: see [`reply`].
+//!
+//! A program of the playbook may leave a process behind that prints later. After the program, the shell looks at each process
+//! that is newer than the program, without starting one itself. If such a process has the channel open, the shell ends, and
+//! the next script gets another one. A shell that cannot do that gives each program pipes of its own, which two `cat` empty.
 
 mod reply;
 
@@ -48,6 +52,8 @@ pub(super) struct UserShell {
     texts: Vec<&'static str>,
     /// When the shell has last answered; `None` before its first script.
     answered: Option<Instant>,
+    /// Set if the shell finds the processes that a program has left behind.
+    finds_processes: bool,
 }
 
 /// How a script ended.
@@ -75,7 +81,7 @@ impl UserShell {
         let asked = session.write.exec(true, &*command::line(run_as)).await;
         asked.map_err(|_| connection.lost(at, "the connection was closed"))?;
         at.within(limit, command::accepted(&mut session, at)).await?;
-        Ok(Self { session, texts: Vec::new(), answered: None })
+        Ok(Self { session, texts: Vec::new(), answered: None, finds_processes: false })
     }
 
     /// Reports whether the connection may get further commands.
@@ -117,6 +123,7 @@ impl UserShell {
             Some(limit) => tokio::time::timeout(limit, exchange).await.map_err(|_| limit),
         };
         let (is_over, has_started) = (reply.is_over(), reply.has_started());
+        self.finds_processes = reply.finds_processes();
         let exit = reply.end();
         match exchanged {
             Err(limit) => {
@@ -141,7 +148,7 @@ impl UserShell {
     fn request(&mut self, command: &Command, mark: &str, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
         let mut text = String::new();
         let script = quote(&command.script).map_err(|_| at.local("the command contains a NUL byte"))?;
-        let _ = writeln!(text, "echo {mark} {STARTS}");
+        let _ = writeln!(text, "echo {mark} {STARTS} $muster_finds");
         let mut body = format!("eval {script}");
         for part in command.texts.iter().filter(|part| !part.is_empty()) {
             let known = self.texts.iter().position(|known| std::ptr::eq(*known, *part));
@@ -153,7 +160,13 @@ impl UserShell {
             let _ = write!(body, "\nmuster_text_{number}");
         }
         let _ = match command.runner {
-            ScriptRunner::UserShellWithPipes => write!(
+            ScriptRunner::UserShellForPrograms if self.finds_processes => write!(
+                text,
+                "muster_begin\n\
+                 ( {body}\n) </dev/null >/proc/self/fd/1 2>/proc/self/fd/4 4>&- 5<&- 6<&- 7<&-\n\
+                 muster_end_program $? {mark}\n"
+            ),
+            ScriptRunner::UserShellForPrograms => write!(
                 text,
                 "{{ cat <&5 4>&- 5<&- 6<&- 7<&- 8>&- 9>&- & cat <&6 >&4 4>&- 5<&- 6<&- 7<&- 8>&- 9>&- &\n\
                  ( {body}\n) </dev/null >&8 2>&9 4>&- 5<&- 6<&- 7<&- 8>&- 9>&-\n\

@@ -13,10 +13,11 @@ pub(super) struct Reply<'a> {
     stdout: Stream,
     stderr: Stream,
     has_started: bool,
+    finds_processes: bool,
     exit: Option<Exit>,
 }
 
-/// The word after the first mark.
+/// The word after the first mark. More words follow if the shell finds the processes that a program has left behind.
 pub(super) const STARTS: &str = "starts";
 
 /// One stream.
@@ -68,12 +69,18 @@ fn emit(bytes: &[u8], pass: &mut impl FnMut(&[u8])) {
 impl<'a> Reply<'a> {
     /// Makes a reply with this mark, which is not empty.
     pub(super) fn new(sink: &'a mut dyn Sink, mark: &str) -> Self {
-        Self { sink, stdout: Stream::new(mark), stderr: Stream::new(mark), has_started: false, exit: None }
+        let (stdout, stderr) = (Stream::new(mark), Stream::new(mark));
+        Self { sink, stdout, stderr, has_started: false, finds_processes: false, exit: None }
     }
 
     /// Reports whether the shell has begun with the script.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
+    }
+
+    /// Reports whether the shell finds the processes that a program has left behind.
+    pub(super) fn finds_processes(&self) -> bool {
+        self.finds_processes
     }
 
     /// Returns how the script ended, once that is known.
@@ -98,8 +105,9 @@ impl Sink for Reply<'_> {
     fn stdout(&mut self, bytes: &[u8]) {
         let texts = self.stdout.take(bytes, |bytes| self.sink.stdout(bytes));
         for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-            if text == STARTS {
+            if let Some(more) = text.strip_prefix(STARTS) {
                 self.has_started = true;
+                self.finds_processes = !more.is_empty();
                 continue;
             }
             self.exit = Some(text.parse().map_or_else(|_| Exit::Signal(text.to_owned()), Exit::Code));
