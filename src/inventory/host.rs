@@ -161,10 +161,10 @@ impl Host {
         notes
     }
 
-    /// Returns the names of the variables that say how the host is reached and what it is.
-    pub fn connection_variables(&self) -> Vec<&'static str> {
+    /// Returns the names of the variables that say how a host is reached and what it is.
+    pub fn connection_variables() -> impl Iterator<Item = &'static str> {
         let read = READ.into_iter().filter(|name| !NOT_FOR_CONNECTING.contains(name));
-        read.chain([METADATA, FENCE_COMMAND]).collect()
+        read.chain([METADATA, FENCE_COMMAND])
     }
 
     fn arguments(&self) -> Result<SshArguments, InventoryError> {

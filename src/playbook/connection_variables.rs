@@ -6,25 +6,25 @@ use super::magic_variables;
 use super::template;
 use super::template::Layer;
 use super::template::Scope;
+use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 
 /// Fills in these templates from the variables of the inventory, from `extra`, and from the magic variables, and opens
 /// closed values. What cannot be filled in stays as it is: it is an error only for a command that uses the host.
 pub fn fill(inventory: &mut Inventory, extra: &Vars) {
-    let all = Arc::new(magic_variables::of_all(inventory));
+    let open: Vec<(String, Vec<&str>)> = inventory.hosts.values().filter_map(with_templates).collect();
+    if open.is_empty() {
+        return;
+    }
+    let (all, extra) = (Arc::new(magic_variables::of_all(inventory)), Arc::new(extra.clone()));
     let vault = Arc::clone(&inventory.vault);
-    for host in inventory.hosts.values_mut() {
-        let names = host.connection_variables();
-        let has_template = |name: &&str| host.vars.get(*name).is_some_and(template::has_template);
-        let names: Vec<&str> = names.into_iter().filter(has_template).collect();
-        if names.is_empty() {
-            continue;
-        }
+    for (host, names) in open {
+        let Some(host) = inventory.hosts.get_mut(&host) else { continue };
         let scope = Scope::new(vec![
             Layer::data(Arc::clone(&all)),
             Layer::written(Arc::clone(&host.vars)),
-            Layer::written(Arc::new(extra.clone())),
+            Layer::written(Arc::clone(&extra)),
             Layer::data(Arc::new(magic_variables::of_host(host))),
         ]);
         let scope = scope.with_vault(&vault);
@@ -36,6 +36,15 @@ pub fn fill(inventory: &mut Inventory, extra: &Vars) {
             }
         }
     }
+}
+
+/// Returns the name of a host and its connection variables with templates, if it has some.
+fn with_templates(host: &Host) -> Option<(String, Vec<&'static str>)> {
+    // Most hosts have none: only variables with a template are looked for among the names.
+    let open = host.vars.iter().filter(|(_, value)| template::has_template(value));
+    let names: Vec<&str> =
+        open.filter_map(|(name, _)| Host::connection_variables().find(|known| known == name)).collect();
+    (!names.is_empty()).then(|| (host.name.clone(), names))
 }
 
 #[cfg(test)]

@@ -63,18 +63,18 @@ impl Executor<'_> {
 /// Those of the play, the task and the command line override those of the inventory.
 fn connection_vars(host: &Host, scope: &Scope) -> Vars {
     let value = |name: &str| scope.play_variable(name).or_else(|| host.vars.get(name)).cloned().unwrap_or_default();
-    reaching(host).chain(run_as::VARIABLES).map(|name| (name.to_owned(), value(name))).collect()
+    reaching().chain(run_as::VARIABLES).map(|name| (name.to_owned(), value(name))).collect()
 }
 
 /// Returns the names of the variables that say how a host is reached.
-fn reaching(host: &Host) -> impl Iterator<Item = &'static str> {
-    host.connection_variables().into_iter().filter(|name| name.starts_with("ansible_"))
+fn reaching() -> impl Iterator<Item = &'static str> {
+    Host::connection_variables().filter(|name| name.starts_with("ansible_"))
 }
 
 /// Returns how a host is reached. A variable of the play may override one of the inventory.
 fn target(task: &Task, host: &Host, scope: &Scope) -> Result<Target, String> {
     let mut changed = None;
-    for name in reaching(host) {
+    for name in reaching() {
         let value = scope.variable(name).transpose()?.filter(|value| !value.is_null());
         if value.as_ref() != host.vars.get(name).filter(|value| !value.is_null()) {
             let host = changed.get_or_insert_with(|| host.clone());
