@@ -2,6 +2,8 @@
 //!
 //! Later sources override earlier ones. `vars.rs` merges the variables of each host.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use indexmap::IndexSet;
 use serde_json::Value;
@@ -95,16 +97,15 @@ impl InventoryBuilder {
 
     /// Adds the memberships that are implied: every group is in `all`, and a host without a group is in `ungrouped`.
     pub(super) fn complete(&mut self) {
-        let inner: IndexSet<String> = self.groups.values().flat_map(|group| group.children.iter().cloned()).collect();
+        let inner: HashSet<&String> = self.groups.values().flat_map(|group| &group.children).collect();
         let top: Vec<String> =
             self.groups.keys().filter(|name| *name != ALL && !inner.contains(*name)).cloned().collect();
-        self.add_group(ALL).children.extend(top);
         let real = self.groups.iter().filter(|(name, _)| *name != ALL && *name != UNGROUPED);
-        let grouped: IndexSet<String> = real.flat_map(|(_, group)| group.hosts.iter().cloned()).collect();
-        let loose: Vec<String> = self.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect();
-        let ungrouped = self.add_group(UNGROUPED);
-        ungrouped.hosts.retain(|host| !grouped.contains(host));
-        ungrouped.hosts.extend(loose);
+        let grouped: HashSet<&String> = real.flat_map(|(_, group)| &group.hosts).collect();
+        let ungrouped = self.groups.get(UNGROUPED).into_iter().flat_map(|group| &group.hosts);
+        let loose = ungrouped.chain(self.hosts.keys()).filter(|host| !grouped.contains(*host)).cloned().collect();
+        self.add_group(ALL).children.extend(top);
+        self.add_group(UNGROUPED).hosts = loose;
     }
 }
 

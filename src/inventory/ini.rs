@@ -134,9 +134,11 @@ impl IniParser<'_> {
             };
             vars.push((name.to_owned(), literal::parse(value)));
         }
+        let Some((last, names)) = names.split_last() else { return Ok(()) };
         for name in names {
-            self.builder.add_host(group, &name).extend(vars.clone());
+            self.builder.add_host(group, name).extend(vars.clone());
         }
+        self.builder.add_host(group, last).extend(vars);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Inventory {
             folders.push(folder);
         }
         folders.extend(playbook.map(Path::to_owned));
-        let files = folders.iter().map(|folder| loader.read_var_files(folder)).collect::<Result<Vec<_>, _>>()?;
+        let files = loader.read_all_var_files(&folders)?;
         let (warnings, vault) = (loader.warnings, Arc::clone(vault));
         let sources = sources.iter().filter(|source| source.exists());
         let sources = sources.map(|source| std::path::absolute(source).unwrap_or_else(|_| source.clone())).collect();
@@ -150,6 +150,22 @@ impl Loader<'_> {
         self.warnings.extend(repeated.iter().map(|key| format!("{key}; the last value counts")));
     }
 
+    /// Reads the variable files of folders. An inventory often stands beside its playbook: a folder is read once.
+    fn read_all_var_files(&mut self, folders: &[PathBuf]) -> Result<Vec<Arc<VarFiles>>, InventoryError> {
+        let mut read: BTreeMap<PathBuf, Arc<VarFiles>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for folder in folders {
+            let id = fs::canonicalize(folder).unwrap_or_else(|_| folder.clone());
+            let files = match read.get(&id) {
+                Some(files) => Arc::clone(files),
+                None => Arc::new(self.read_var_files(folder)?),
+            };
+            read.insert(id, Arc::clone(&files));
+            all.push(files);
+        }
+        Ok(all)
+    }
+
     /// Reads `group_vars` and `host_vars` in a folder, for the groups and hosts that exist.
     fn read_var_files(&mut self, folder: &Path) -> Result<VarFiles, InventoryError> {
         let groups: Vec<String> = self.builder.groups.keys().cloned().collect();
@@ -192,11 +208,11 @@ impl Loader<'_> {
     /// Reads a variable file, or all variable files in a folder and its subfolders, in order.
     fn read_vars(&mut self, path: &Path) -> Result<Vars, InventoryError> {
         if !path.is_dir() {
-            let text = fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?;
-            if self.vault.leaves_out(path, text) {
+            let bytes = fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?;
+            if self.vault.leaves_out(path, &bytes) {
                 return Ok(Vars::new());
             }
-            let (vars, repeated) = read_vars_file(path, self.vault)?;
+            let (vars, repeated) = read_vars_text(path, &text_of(path, bytes, self.vault)?)?;
             self.warn_of(&repeated);
             return Ok(vars);
         }
@@ -228,7 +244,11 @@ fn extension(path: &Path) -> &str {
 }
 
 fn read_text(path: &Path, vault: &Keyring) -> Result<String, InventoryError> {
-    let bytes = fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?;
+    text_of(path, fs::read(path).map_err(|error| InventoryError::unreadable(path, &error))?, vault)
+}
+
+/// Returns the text of a file, which may be encrypted.
+fn text_of(path: &Path, bytes: Vec<u8>, vault: &Keyring) -> Result<String, InventoryError> {
     String::from_utf8(vault.open_file(bytes).map_err(|error| Diagnostic::of_vault(path, &error))?)
         .map_err(|_| Diagnostic::new(path, Position::default(), "the file is not UTF-8 text").into())
 }
@@ -249,7 +269,11 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, InventoryError> {
 
 /// Reads a file of variables: one map, YAML or JSON. Returns a diagnostic for each key that occurs twice.
 pub fn read_vars_file(path: &Path, vault: &Keyring) -> Result<(Vars, Vec<Diagnostic>), InventoryError> {
-    let (node, repeated) = document::read_repeated(path, &read_text(path, vault)?)?;
+    read_vars_text(path, &read_text(path, vault)?)
+}
+
+fn read_vars_text(path: &Path, text: &str) -> Result<(Vars, Vec<Diagnostic>), InventoryError> {
+    let (node, repeated) = document::read_repeated(path, text)?;
     match node.value() {
         Value::Null => Ok((Vars::new(), repeated)),
         Value::Object(vars) => Ok((vars, repeated)),
