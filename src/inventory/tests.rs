@@ -455,7 +455,9 @@ fn of_a_key_that_occurs_twice_the_last_value_counts() {
             ("group_vars/g.yml", "c: 1\nd:\n  e: 1\n  e: 2\nc: 3\n"),
         ],
     );
-    let inventory = Inventory::load(&[folder.path().join("hosts.yml")]).unwrap();
+    // A playbook beside the inventory has the same files of variables: each is read once.
+    let sources = [folder.path().join("hosts.yml")];
+    let inventory = Inventory::load_beside(&sources, Some(folder.path()), &Arc::default()).unwrap();
     let expected = json!({"a": 2, "b": 1, "c": 3, "d": {"e": 2}});
     assert_eq!(Value::Object((*inventory.hosts["h1"].vars).clone()), expected);
     let place = |file: &str| format!("{}/{file}", folder.path().display());

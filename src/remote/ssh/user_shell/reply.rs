@@ -147,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_word_after_the_first_says_that_the_shell_finds_processes() {
+        for (printed, finds) in [("@1e starts \n", false), ("@1e starts 1\n", true)] {
+            let mut kept = CapturedOutput::with_limit(100);
+            let mut reply = Reply::new(&mut kept, "@1e");
+            reply.stdout(printed.as_bytes());
+            assert_eq!((reply.has_started(), reply.finds_processes()), (true, finds));
+        }
+    }
+
+    #[test]
     fn a_reply_that_was_cut_off_has_no_exit_and_all_of_the_output() {
         let mut kept = CapturedOutput::with_limit(100);
         let mut reply = Reply::new(&mut kept, "@1e");
