@@ -122,7 +122,8 @@ pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), St
         return Ok((vec![name.to_owned()], port));
     }
     let names = range::expand(name)?;
-    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '/' | '\'' | '"' | '[' | ']');
+    let is_mark = |c: char| matches!(c, ',' | '/' | '\'' | '"' | '[' | ']');
+    let bad = |c: char| !c.is_ascii_alphanumeric() && (is_mark(c) || c.is_whitespace() || c.is_control());
     if let Some(name) = names.iter().find(|name| name.is_empty() || name.starts_with('-') || name.contains(bad)) {
         return Err(format!("invalid host name `{name}`"));
     }
@@ -133,7 +134,10 @@ pub(super) fn host_names(pattern: &str) -> Result<(Vec<String>, Option<u16>), St
 fn is_ipv6(name: &str) -> bool {
     let (address, zone) = name.split_once('%').unwrap_or((name, "-"));
     let is_clean = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !zone.is_empty() && zone.chars().all(is_clean) && address.parse::<std::net::Ipv6Addr>().is_ok()
+    address.contains(':')
+        && !zone.is_empty()
+        && zone.chars().all(is_clean)
+        && address.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 /// Splits off `:port`, outside brackets and not inside a bare IPv6 address.

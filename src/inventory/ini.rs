@@ -202,7 +202,7 @@ fn split_words(line: &str) -> Result<Vec<(u64, String)>, String> {
             words.extend(word.take());
             continue;
         }
-        let (_, text) = word.get_or_insert_with(|| (column, String::new()));
+        let (_, text) = word.get_or_insert_with(|| (column, String::with_capacity(line.len())));
         match c {
             '\'' => loop {
                 match chars.next() {

@@ -1,5 +1,7 @@
 //! Values in INI inventories: Python literals, or else text.
 
+use std::borrow::Cow;
+
 use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value;
@@ -219,24 +221,37 @@ fn key(literal: Value) -> Option<String> {
 }
 
 /// Returns the digits without underscores. An underscore must be between two digits.
-fn without_underscores(digits: &str) -> Option<String> {
+fn without_underscores(digits: &str) -> Option<Cow<'_, str>> {
+    if !digits.contains('_') {
+        return Some(Cow::Borrowed(digits));
+    }
     let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
     let beside_point = digits.contains("_.") || digits.contains("._");
-    (!misplaced && !beside_point).then(|| digits.replace('_', ""))
+    (!misplaced && !beside_point).then(|| Cow::Owned(digits.replace('_', "")))
 }
 
 fn integer(digits: &str, negative: bool) -> Option<Number> {
-    let lower = digits.to_ascii_lowercase();
-    let radix = |prefix, radix| lower.strip_prefix(prefix).map(|digits| i128::from_str_radix(digits, radix).ok());
-    let based = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2));
+    let is_decimal = digits.bytes().all(|b| b.is_ascii_digit());
     let decimal = || {
         // A number with a leading zero is no Python literal. It stays text, as a file mode should.
-        let zeros = lower.len() > 1 && lower.starts_with('0') && lower.bytes().any(|b| b != b'0');
-        (!zeros && lower.bytes().all(|b| b.is_ascii_digit())).then(|| lower.parse().ok()).flatten()
+        let zeros = digits.len() > 1 && digits.starts_with('0') && digits.bytes().any(|b| b != b'0');
+        (!zeros).then(|| digits.parse().ok()).flatten()
     };
-    let magnitude = based.unwrap_or_else(decimal)?;
-    let number: i128 = if negative { -magnitude } else { magnitude };
+    let magnitude: i128 = if is_decimal { decimal()? } else { based(digits)? };
+    let number = if negative { -magnitude } else { magnitude };
     i64::try_from(number).ok().map(Number::from).or_else(|| u64::try_from(number).ok().map(Number::from))
+}
+
+/// Returns a number with a prefix that says its base.
+fn based(digits: &str) -> Option<i128> {
+    let (prefix, digits) = digits.split_at_checked(2)?;
+    let radix = match prefix {
+        "0x" | "0X" => 16,
+        "0o" | "0O" => 8,
+        "0b" | "0B" => 2,
+        _ => return None,
+    };
+    i128::from_str_radix(digits, radix).ok()
 }
 
 fn float(digits: &str, negative: bool) -> Option<Number> {
@@ -259,7 +274,11 @@ mod tests {
             ("8080", json!(8080)),
             ("-5", json!(-5)),
             ("0x1F", json!(31)),
+            ("0X1f", json!(31)),
+            ("0x", json!("0x")),
+            ("0xg", json!("0xg")),
             ("0o17", json!(15)),
+            ("0B11", json!(3)),
             ("1_000", json!(1000)),
             ("0755", json!("0755")),
             ("00", json!(0)),
