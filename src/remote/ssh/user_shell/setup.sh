@@ -18,10 +18,11 @@ muster_count() {
 }
 # Begins with a program: every process that it starts gets a greater number than `muster_first`.
 muster_begin() { muster_count && muster_first=$muster_newest muster_start=$muster_now; }
-# Reports whether the host gives numbers to processes in turn, and the shell sees all of them. A program may then print to
-# the channel itself.
+# Reports whether the host gives numbers to processes in turn, and the shell sees the files of all of them, as root does. A
+# program may then print to the channel itself.
 muster_finds_processes() {
-  [ /proc/self -ef /proc/$$ ] && [ -e /proc/1/fd ] && [ -p /proc/self/fd/1 ] && [ -p /proc/self/fd/4 ] || return
+  set -- /proc/1/fd/*
+  [ /proc/self -ef /proc/$$ ] && [ -e "$1" ] && [ -p /proc/self/fd/1 ] && [ -p /proc/self/fd/4 ] || return
   { :; } 8>/proc/self/fd/1 9>/proc/self/fd/4 || return
   for muster_round in 1 2; do
     muster_begin || return
