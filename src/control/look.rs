@@ -152,7 +152,7 @@ fn is_recent(snapshot: &Snapshot, now: Timestamp) -> bool {
 
 /// Returns the machines that are alive and that the controller has not observed recently: it waits for the end of a visit,
 /// which may stop units that take their time.
-fn overdue(snapshot: &Snapshot) -> Vec<MachineId> {
+pub(super) fn overdue(snapshot: &Snapshot) -> Vec<MachineId> {
     let is_alive = |machine: &&MachineId| {
         snapshot.health.get(machine).is_some_and(|record| matches!(record.health, Health::Alive | Health::Suspect))
     };

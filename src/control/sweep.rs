@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::leadership::controller_due;
 use super::leadership::yield_to_controller;
+use super::look::overdue;
 use super::problems::Problem;
 use super::problems::out_of_reach;
 use super::problems::problems;
@@ -43,6 +44,9 @@ use crate::store::leader_election::Leadership;
 
 /// How long a sweep may take. It ends then, whatever hosts do, so that other commands can lead.
 const LIMIT: Duration = Duration::from_mins(10);
+
+/// How old observations may be for a sweep to trust them, beside a controller that leads: it publishes them every 2 s.
+const TRUSTED: Duration = leader_election::LEASE_DURATION;
 
 /// How a sweep works and how long it waits.
 #[derive(Debug, Clone, Copy)]
@@ -183,13 +187,34 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
-    Ok(SweepResult::of(unreadable(&snapshot).chain(stored_problems(&snapshot, context.clock.now())).collect(), reached))
+    let now = context.clock.now();
+    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored_problems(&snapshot, now));
+    Ok(SweepResult::of(problems.collect(), reached))
+}
+
+/// Returns the problems of a controller that leads and does not observe the machines, and of machines that it has not
+/// observed: their records say nothing about now. A store that was away keeps the leadership of a controller that has
+/// ended meanwhile.
+fn unobserved(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
+    let Some(times) = snapshot.observed.as_ref().filter(|_| !snapshot.machines.is_empty()) else { return Vec::new() };
+    let age = now.since(times.at);
+    if age > TRUSTED {
+        let what = format!("the controller that leads has observed no machine for {} s", age.as_secs());
+        return vec![Problem::general(TroubleKind::Unsettled, what)];
+    }
+    let machines = overdue(snapshot).into_iter().filter_map(|machine| {
+        let age = now.since(times.of(machine)?);
+        let name = &snapshot.machines.get(&machine)?.name;
+        (age > TRUSTED)
+            .then(|| Problem::of_machine(machine, format!("{name} has not been observed for {} s", age.as_secs())))
+    });
+    machines.collect()
 }
 
 /// Returns how long the controller may take to assess machines, and to place and start units.
 fn time_for_work(snapshot: &Snapshot, options: SweepOptions, now: Timestamp) -> Duration {
     let undecided = |machine: &_| matches!(health_of(snapshot, *machine), None | Some(Health::Suspect));
-    if snapshot.machines.keys().any(undecided) {
+    if snapshot.machines.keys().any(undecided) || !unobserved(snapshot, now).is_empty() {
         return options.timing.detection.down_after + options.settle;
     }
     let busy = explain::units_not_running(snapshot, now).iter().any(|(_, _, cause)| cause.is_in_progress());

@@ -14,7 +14,11 @@ use muster::control::sweep::SweepResult;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::DesiredState;
 use muster::core::model::EventKind;
+use muster::core::model::MachineId;
+use muster::core::model::ObservationTimes;
+use muster::core::model::Timestamp;
 use muster::core::model::Unit;
+use muster::core::model::Write;
 use muster::core::unit::UnitFile;
 use muster::core::unit::UnitName;
 use muster::runner::ClusterContext;
@@ -27,10 +31,12 @@ use muster::store::leader_election;
 use muster::store::leader_election::LeaderKind;
 
 use super::Folder;
+use super::MACHINE;
 use super::context;
 use super::found;
 use super::keys;
 use super::lead_on;
+use super::swept;
 use super::timing;
 use super::want;
 use crate::store::soon;
@@ -143,6 +149,34 @@ async fn a_sweep_names_the_units_of_a_machine_that_another_cluster_took_over_and
         [taken],
         "beside a controller"
     );
+}
+
+#[tokio::test]
+async fn a_sweep_beside_a_controller_that_observes_no_machine_says_so() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &[]).await;
+    let context = context(&store, &Arc::new(Folder::new()));
+    swept(&context).await;
+    let _leadership =
+        soon(leader_election::try_campaign(&store, &keys(), LeaderKind::Controller)).await.unwrap().unwrap();
+    let machine: MachineId = MACHINE.parse().unwrap();
+    let ago = |seconds: u64| Timestamp::from_millis(context.clock.now().as_millis() - seconds * 1000);
+    for (published, observed, expected) in [
+        (1, None, None),
+        (1, Some(9), None),
+        (1, Some(41), Some("core-01 has not been observed for 41 s")),
+        (27, None, Some("the controller that leads has observed no machine for 27 s")),
+    ] {
+        let behind = observed.map(|observed| (machine, Some(ago(observed)))).into_iter().collect();
+        let times = ObservationTimes { at: ago(published), behind, continuous: true };
+        store.commit(vec![], keys().ops(&[Write::Observed(times)])).await.unwrap();
+        let mut options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
+        options.timing.detection.down_after = Duration::ZERO;
+        let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
+        let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, Vec::from_iter(expected), "{published} {observed:?}");
+    }
 }
 
 /// Makes a sweep, and returns the problems that it found.

@@ -406,8 +406,19 @@ impl<'a> Scheduler<'a> {
         let states = self.snapshot.states.get(unit).into_iter().flatten();
         let running = states.filter(move |(_, state)| state.runs() && is_current(state.hash));
         let running = running.filter_map(|(machine, _)| Some((self.find(*machine)?, ChoiceReason::RunsThere)));
-        let adopting = self.adopting.get(unit).into_iter().flatten();
+        let adopting =
+            self.adopting.get(unit).into_iter().flatten().filter(|candidate| self.may_have(**candidate, unit));
         running.chain(adopting.map(|candidate| (*candidate, ChoiceReason::FoundThere)))
+    }
+
+    /// Reports whether a machine that was to adopt a unit when it joined may still have it: muster has moved it since if the
+    /// machine was observed and does not report it.
+    fn may_have(&self, candidate: usize, unit: &UnitName) -> bool {
+        let Some(id) = self.candidates.get(candidate).map(|candidate| candidate.id) else { return false };
+        let snapshot = self.snapshot;
+        !snapshot.health.contains_key(&id)
+            || snapshot.states.get(unit).is_some_and(|states| states.contains_key(&id))
+            || snapshot.foreign.get(&id).is_some_and(|foreign| foreign.names.contains(unit))
     }
 
     /// Returns which peers are missing on a machine (`MachineOf=`), then which units there conflict (`Conflicts=`, of either

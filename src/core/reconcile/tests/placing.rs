@@ -63,6 +63,37 @@ fn a_unit_of_another_program_is_adopted_where_it_runs_under_every_scope() {
 }
 
 #[test]
+fn a_machine_from_which_an_adopted_unit_was_moved_has_no_claim_to_it() {
+    let mut stage = Stage::new(3, |_| ());
+    stage.seconds(11);
+    runs(&mut stage, 3, "web", "");
+    stage.hosts.get_mut(&id(3)).unwrap().units.get_mut(&unit("web")).unwrap().foreign = true;
+    stage.seconds(20);
+    stage.learn(|snapshot| {
+        snapshot.machines.get_mut(&id(3)).unwrap().adopts.insert(unit("web"));
+        want(snapshot, "web", "");
+    });
+    stage.seconds(20);
+    let mut machine = stage.placement("web").machine;
+    assert_eq!(machine, id(3));
+    for _ in 0..2 {
+        let drained = |is_drained: bool| {
+            move |snapshot: &mut Snapshot| {
+                let record = snapshot.machines.get_mut(&machine).unwrap();
+                (record.cordoned, record.draining) = (is_drained, is_drained);
+            }
+        };
+        stage.learn(drained(true));
+        stage.seconds(60);
+        stage.learn(drained(false));
+        let placement = stage.placement("web");
+        assert_ne!(placement.machine, machine);
+        assert!(matches!(placement.reason.choice, ChoiceReason::LeastLoaded { .. }), "{:?}", placement.reason);
+        machine = placement.machine;
+    }
+}
+
+#[test]
 fn a_unit_whose_mark_is_gone_is_adopted_where_it_is_placed() {
     let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
     let placed = stage.placement("web").machine;
