@@ -45,8 +45,10 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
     let unit = parse_unit(&args.unit)?;
     let Looked { snapshot, now, .. } = context.look().await?;
     let missing = || no_such_unit(&snapshot, &unit);
-    let explanation = explain::explain(&snapshot, &unit, now).ok_or_else(missing)?;
+    let mut explanation = explain::explain(&snapshot, &unit, now).ok_or_else(missing)?;
     let events = latest(context, |event| event.subject.unit.as_ref() == Some(&unit)).await?;
+    let reasons = explanation.not_running.into_iter();
+    explanation.not_running = reasons.map(|reason| reason.with_events(&snapshot, &unit, &events)).collect();
     match args.output {
         Some(_) => ui::json(&explanation::unit_json(&snapshot, &unit, &explanation, &events, now)),
         None => ui::result(&explanation::unit(&snapshot, &unit, &explanation, &events, now)),

@@ -32,6 +32,8 @@ use crate::core::model::MachineId;
 use crate::inventory::Vars;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
+use crate::store::leader_election;
+use crate::store::leader_election::LeaderKind;
 use crate::ui;
 use crate::ui::messages;
 
@@ -166,9 +168,29 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
         _ => Ok(Vec::new()),
     };
     cluster.remote.close(Duration::from_millis(200)).await;
-    let mut errors = print_joined(join?, args);
+    let join = join?;
+    let warning = warning_of_keys(&cluster, &join.joined).await?;
+    let mut errors = print_joined(join, args);
     errors.extend(adopted?);
+    if let Some(warning) = warning {
+        ui::warn(&warning);
+    }
     Ok(ui::report(&errors))
+}
+
+/// Warns of keys that were changed while a controller on another host leads: it may not have them.
+async fn warning_of_keys(cluster: &ClusterContext, joined: &[Joined]) -> Result<Option<String>, CommandError> {
+    let changed = joined.iter().filter_map(|joined| match joined {
+        Joined::Changed(machine, changes) if changes.iter().any(|change| change == "keys") => {
+            Some(machine.name.clone())
+        }
+        _ => None,
+    });
+    let changed: Vec<String> = changed.collect();
+    let leader = leader_election::current_leader(&cluster.store, &cluster.keys).await?;
+    let leader =
+        leader.filter(|leader| leader.kind == LeaderKind::Controller && leader.host != leader_election::hostname());
+    Ok(leader.filter(|_| !changed.is_empty()).map(|leader| messages::keys_of_controller(&changed, &leader.host)))
 }
 
 /// Returns the outcome for hosts that are to be the first of a cluster in a new store, if none of them can join.

@@ -28,6 +28,7 @@ use crate::core::simulation::SimulatedHosts;
 use crate::core::simulation::Simulation;
 use crate::runner;
 use crate::runner::Clock;
+use crate::store::layout;
 use crate::store::leader_election;
 use crate::ui;
 
@@ -90,7 +91,12 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let Some(simulation) = simulation else {
         return Err(CommandError::interrupted("interrupted: nothing was changed"));
     };
-    let found = if is_controlled { stored_problems(&snapshot, now) } else { problems(&reconciler, &Scope::All) };
+    let found = if is_controlled {
+        let events = layout::read_events(&*cluster.store, &cluster.keys).await?;
+        stored_problems(&snapshot, &events, now)
+    } else {
+        problems(&reconciler, &Scope::All)
+    };
     let now = cluster.clock.now();
     let may_change_at = reconciler.changes_at().filter(|at| now < *at);
     if args.output.is_some() {

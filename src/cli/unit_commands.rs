@@ -22,6 +22,7 @@ use crate::core::command::UnitCommand;
 use crate::core::model::Verb;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
+use crate::runner::ClusterContext;
 use crate::store::leader_election;
 use crate::ui;
 use crate::ui::messages;
@@ -124,7 +125,7 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     }
     commands.sort_by(|a, b| a.unit.cmp(&b.unit));
     commands.dedup_by(|a, b| a.unit == b.unit);
-    let cluster = if verb == Verb::Submit { context.new_cluster().await? } else { context.cluster().await? };
+    let cluster = if verb == Verb::Submit { submit_to(context).await? } else { context.cluster().await? };
     let mut printer = ProgressPrinter::new(wait.json());
     let result =
         verb::execute(&cluster, verb, &commands, wait.timeouts(context), &mut |progress| printer.print(&progress))
@@ -139,6 +140,18 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     }
     let destroyed = if verb == Verb::Destroy { hint_about_destroyed(&problems) } else { None };
     Ok(ui::report(&destroyed.unwrap_or_else(|| errors(&problems))))
+}
+
+/// Returns the handles of a cluster that may be new. An operator who meant another store learns of it.
+async fn submit_to(context: &Context) -> Result<ClusterContext, CommandError> {
+    if let Some(cluster) = context.existing_cluster().await? {
+        return Ok(cluster);
+    }
+    let cluster = context.new_cluster().await?;
+    if !context.is_fleetctl {
+        ui::note(&messages::new_store(&context.settings.store));
+    }
+    Ok(cluster)
 }
 
 /// Returns the errors about units that are destroyed and still on a machine. No other command shows more about them.

@@ -259,6 +259,10 @@ impl FollowedUnits {
     fn note(&mut self, event: &Event, on_progress: &mut OnProgress<'_>) {
         let Some(unit) = event.subject.unit.clone().filter(|unit| self.left.contains(unit)) else { return };
         on_progress(Progress::Event(&self.snapshot, event));
+        if matches!(event.kind, EventKind::StepEnded(_)) {
+            // The state that is recorded may be the one before this step, as when an earlier order stops the unit.
+            self.settling.remove(&unit);
+        }
         if self.is_outdated(&unit, &event.kind) {
             return;
         }

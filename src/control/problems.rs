@@ -8,6 +8,7 @@ use crate::core::explain;
 use crate::core::explain::NotRunning;
 use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
+use crate::core::model::Event;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
@@ -209,8 +210,8 @@ fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<I
     placed.chain(globals).filter(move |(_, unit)| is_launched(unit))
 }
 
-/// Returns the problems that the records of the leader show.
-pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
+/// Returns the problems that the records of the leader show. The events say more about some of them.
+pub fn stored_problems(snapshot: &Snapshot, events: &[Event], now: Timestamp) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let assessed = snapshot.health.get(machine);
         let trouble = match assessed {
@@ -224,6 +225,7 @@ pub fn stored_problems(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
         Some(Problem::of_troubled(record, assessed.map(|record| record.health), &trouble))
     });
     let units = explain::units_not_running(snapshot, now).into_iter().map(|(unit, machine, cause)| {
+        let cause = cause.with_events(snapshot, unit, events);
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
         let job = if let NotRunning::JobFailed { job, .. } = cause.clone() { Some(job) } else { None };

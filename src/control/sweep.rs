@@ -16,6 +16,7 @@ use super::problems::stored_problems;
 use crate::core::explain;
 use crate::core::explain::TroubleKind;
 use crate::core::health::failover::FailoverPolicy;
+use crate::core::model::Event;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
@@ -165,9 +166,14 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let _wait = tracing::info_span!("wait", what = "the controller");
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     let mut known: Option<Snapshot> = None;
+    let mut events = Vec::new();
     let began = Instant::now();
     loop {
-        let enough = known.as_ref().map(|snapshot| began + time_for_work(snapshot, options, context.clock.now()));
+        if known.as_ref().is_some_and(|snapshot| asks_for_events(snapshot, context.clock.now())) {
+            events = layout::read_events(&*context.store, &context.keys).await?;
+        }
+        let time = |snapshot| time_for_work(snapshot, &events, options, context.clock.now());
+        let enough = known.as_ref().map(|snapshot| began + time(snapshot));
         let update = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Ok(SweepResult::Stopped),
@@ -188,7 +194,8 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
     let now = context.clock.now();
-    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored_problems(&snapshot, now));
+    let problems =
+        unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored_problems(&snapshot, &events, now));
     Ok(SweepResult::of(problems.collect(), reached))
 }
 
@@ -211,13 +218,19 @@ fn unobserved(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     machines.collect()
 }
 
+/// Reports whether the events say more about a unit that does not run.
+fn asks_for_events(snapshot: &Snapshot, now: Timestamp) -> bool {
+    explain::units_not_running(snapshot, now).iter().any(|(_, _, cause)| cause.asks_for_events())
+}
+
 /// Returns how long the controller may take to assess machines, and to place and start units.
-fn time_for_work(snapshot: &Snapshot, options: SweepOptions, now: Timestamp) -> Duration {
+fn time_for_work(snapshot: &Snapshot, events: &[Event], options: SweepOptions, now: Timestamp) -> Duration {
     let undecided = |machine: &_| matches!(health_of(snapshot, *machine), None | Some(Health::Suspect));
     if snapshot.machines.keys().any(undecided) || !unobserved(snapshot, now).is_empty() {
         return options.timing.detection.down_after + options.settle;
     }
-    let busy = explain::units_not_running(snapshot, now).iter().any(|(_, _, cause)| cause.is_in_progress());
+    let mut causes = explain::units_not_running(snapshot, now).into_iter();
+    let busy = causes.any(|(unit, _, cause)| cause.with_events(snapshot, unit, events).is_in_progress());
     if busy { options.settle } else { Duration::ZERO }
 }
 

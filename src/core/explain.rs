@@ -1,6 +1,7 @@
 //! The explanation of a unit: its desired state, its placement with the reason, the filter reasons of the other machines,
 //! and why it does not run. It is made from the records in the store; nothing is decided here.
 
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -194,6 +195,15 @@ pub enum NotRunning {
     NotOnMachineYet(String),
     /// It is global and not on this machine. No record says whether the machine has refused its file.
     GlobalNotThere(String),
+    /// It is global, and this machine has a file of its name that muster did not write.
+    NameTaken(String),
+    /// systemd has refused to start it on its machine.
+    StartRefused {
+        /// The machine's name.
+        name: String,
+        /// What systemd said.
+        said: String,
+    },
     /// Its file could not be loaded on its machine.
     LoadFailed {
         /// The machine's name.
@@ -253,10 +263,12 @@ impl fmt::Display for NotRunning {
                 f,
                 "it is not on {name}: the next reconcile loads it there, unless {name} refuses it, which the events show"
             ),
+            Self::NameTaken(name) => write!(f, "it is not on {name}: {}", FilterReason::NameTaken),
             Self::LoadFailed { name, said, runs_earlier: true } => {
                 write!(f, "it runs on {name} with an earlier file, because the present one could not be loaded: {said}")
             }
             Self::LoadFailed { name, said, .. } => write!(f, "it could not be loaded on {name}: {said}"),
+            Self::StartRefused { name, said } => write!(f, "it could not be started on {name}: {said}"),
             Self::OutdatedFile(Hash::NONE) => {
                 f.write_str("it runs, but its file is gone from the machine: the next reconcile puts it there again")
             }
@@ -290,8 +302,9 @@ impl NotRunning {
             Self::MachineUnavailable { .. } => TroubleKind::MachineUnavailable,
             Self::NoLease(_) | Self::LeaseEnded { .. } | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) | Self::RunsElsewhere { .. } => TroubleKind::StillElsewhere,
-            Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) => TroubleKind::NotOnMachine,
+            Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) | Self::NameTaken(_) => TroubleKind::NotOnMachine,
             Self::LoadFailed { .. } => TroubleKind::LoadFailed,
+            Self::StartRefused { .. } => TroubleKind::StepFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
             Self::NotActive { state, .. } => TroubleKind::of_state(state),
             Self::JobFailed { .. } => TroubleKind::JobFailed,
@@ -457,9 +470,14 @@ fn global_not_running(
         return Vec::new();
     }
     let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
+    let is_taken = |machine: &Machine| {
+        let foreign = snapshot.foreign.get(&machine.id);
+        foreign.is_some_and(|foreign| foreign.names.contains(name)) && !machine.adopts.contains(name)
+    };
     let reason = |machine: &Machine| {
         let reason = match not_running_on(snapshot, name, machine, now)? {
-            NotRunning::NotOnMachineYet(name) => NotRunning::GlobalNotThere(name),
+            NotRunning::NotOnMachineYet(host) if is_taken(machine) => NotRunning::NameTaken(host),
+            NotRunning::NotOnMachineYet(host) => NotRunning::GlobalNotThere(host),
             reason => reason,
         };
         (!matches!(reason, NotRunning::MachineUnavailable { .. })).then_some((machine.id, reason))

@@ -166,7 +166,9 @@ impl Cluster for ClusterClient {
     async fn sweep(&self, check: bool) -> Result<Swept, RequestError> {
         if check {
             let looked = look::look(&self.cluster).await.map_err(|error| store_error(&error))?;
-            let problems = stored_problems(&looked.snapshot, self.cluster.clock.now());
+            let events = layout::read_events(&*self.cluster.store, &self.cluster.keys).await;
+            let events = events.map_err(|error| store_error(&error))?;
+            let problems = stored_problems(&looked.snapshot, &events, self.cluster.clock.now());
             return Ok(Swept { changed: false, problems: folding::lines(&problems) });
         }
         let mut changed = false;

@@ -133,6 +133,19 @@ pub fn has_joined(machine: &Machine) -> String {
     format!("{} has joined already", machine.name)
 }
 
+/// A command has made a store.
+pub fn new_store(store: &str) -> String {
+    format!("made the store {store}: it is that of a new cluster, which no machine has joined")
+}
+
+/// The keys of machines have changed while a controller on another host leads.
+pub fn keys_of_controller(names: &[String], host: &str) -> String {
+    format!(
+        "the controller on {host} logs in to {} with the keys that the inventory names now, and reads these files on {host}",
+        names.join(", ")
+    )
+}
+
 /// A host that has joined has unit files of another program.
 pub fn foreign_units(machine: &Machine, foreign: &ForeignUnits) -> String {
     let (name, notice) = (&machine.name, foreign.notice());

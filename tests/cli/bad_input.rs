@@ -249,6 +249,15 @@ fn an_invalid_store_is_rejected_and_one_that_is_away_is_unreachable() {
 }
 
 #[test]
+fn the_first_submit_says_that_it_has_made_a_store() {
+    let desk = Desk::empty();
+    let store = format!("sqlite:{}", desk.path("new.db").display());
+    let submit = || run(&mut desk.command(&["--store", &store, "submit", desk.write("hello.service", unit("hello"))]));
+    let note = format!("Note: made the store {store}: it is that of a new cluster, which no machine has joined\n");
+    assert_eq!([submit().err, submit().err], [note, String::new()]);
+}
+
+#[test]
 fn a_store_that_other_users_can_read_or_whose_password_is_not_encrypted_is_warned_of() {
     let desk = Desk::new();
     desk.muster(&["submit", desk.write("hello.service", unit("hello"))]).ok();

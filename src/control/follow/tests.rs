@@ -194,6 +194,35 @@ async fn a_command_that_another_one_overrules_ends_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_that_an_earlier_order_still_stops_is_not_launched() {
+    let context = desired(DesiredState::Launched, [Health::Down, Health::Alive], "active").await;
+    let web: UnitName = WEB.parse().unwrap();
+    let step = |action| {
+        let end = StepEnd { action, reason: Reason::WantedLaunched, outcome: Outcome::Done, overlap: None };
+        let event = Event::new(context.clock.now(), Some(machine(2)), Some(web.clone()), EventKind::StepEnded(end));
+        context.keys.ops(&[Write::Log(event)])
+    };
+    let state = |active| {
+        let state = json!({"load": "loaded", "active": active, "sub": "x", "hash": file().hash(), "launched": true});
+        vec![context.keys.put(&Key::State(web.clone(), machine(2)), &state)]
+    };
+    let leader = async {
+        for (millis, changes) in [
+            (1500, step(Action::Stop)),
+            (400, step(Action::Start { count: 0 })),
+            (1000, state("deactivating")),
+            (10_000, state("active")),
+        ] {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            context.store.commit(vec![], changes).await.unwrap();
+        }
+    };
+    let goal = Goal::Verb(Verb::Start);
+    let ((problems, took), ()) = tokio::join!(followed_for(&context, goal, Duration::from_secs(2)), leader);
+    assert_eq!((problems, took.as_millis() / 100), (Vec::new(), 149));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_stop_of_a_unit_on_a_machine_that_is_down_ends_at_once() {
     let context = desired(DesiredState::Loaded, [Health::Alive, Health::Down], "active").await;
     context

@@ -3,15 +3,21 @@ use std::time::Duration;
 
 use super::*;
 use crate::core::model::ChoiceReason;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::FailedAttempt;
 use crate::core::model::FailedLoad;
+use crate::core::model::ForeignUnits;
 use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
 use crate::core::model::HoldDown;
 use crate::core::model::Machine;
+use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::PlacementReason;
+use crate::core::model::Reason;
+use crate::core::model::StepEnd;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
@@ -238,6 +244,46 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     let down = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages };
     snapshot.health.insert(id(2), down);
     assert!(units_not_running(&snapshot, NOW).is_empty());
+}
+
+#[test]
+fn a_global_unit_is_not_promised_to_a_machine_that_has_a_file_of_its_name() {
+    let mut snapshot = cluster("[X-Fleet]\nGlobal=true");
+    state(&mut snapshot, "active");
+    let names = [web()];
+    snapshot.foreign.insert(id(2), ForeignUnits::new(names.iter()));
+    let taken = "it is not on m2: muster did not write the unit file of this name in /run/fleet/units there";
+    assert_eq!(reason(&snapshot).unwrap(), taken);
+    assert!(!explain(&snapshot, &web(), NOW).unwrap().not_running[0].is_in_progress());
+}
+
+#[test]
+fn a_refusal_of_a_host_is_known_from_the_events() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    state(&mut snapshot, "inactive");
+    snapshot.states.get_mut(&web()).unwrap().get_mut(&id(1)).unwrap().launched = false;
+    let step = |action, outcome, machine| {
+        let end = StepEnd { action, reason: Reason::WantedLaunched, outcome, overlap: None };
+        Event::new(NOW, Some(id(machine)), Some(web()), EventKind::StepEnded(end))
+    };
+    let (start, failed) = (Action::Start { count: 0 }, Outcome::Failed("no".to_owned()));
+    let told = |snapshot: &Snapshot, events: &[Event]| {
+        let reason = explain(snapshot, &web(), NOW).unwrap().not_running.remove(0);
+        let reason = reason.with_events(snapshot, &web(), events);
+        (reason.to_string(), reason.is_in_progress())
+    };
+    let waits = ("it is inactive (dead) on m1 and was not started yet: the next reconcile starts it".to_owned(), true);
+    assert_eq!(told(&snapshot, &[step(start, failed.clone(), 2)]), waits, "another machine");
+    let refused = ("it could not be started on m1: no".to_owned(), false);
+    let old = step(start, Outcome::Done, 1);
+    assert_eq!(told(&snapshot, &[old.clone(), step(start, failed.clone(), 1)]), refused);
+    assert_eq!(told(&snapshot, &[step(start, failed.clone(), 1), old]), waits, "a later start was accepted");
+    let global = cluster("[X-Fleet]\nGlobal=true");
+    let load = |hash| step(Action::Load { hash, install: false, strict: false }, failed.clone(), 1);
+    let present = global.units[&web()].hash;
+    assert_eq!(told(&global, &[load(present)]).0, "it could not be loaded on m1: no");
+    assert!(told(&global, &[load(Hash::of(b"earlier"))]).0.contains("unless m1 refuses it"));
 }
 
 #[test]

@@ -18,11 +18,10 @@ muster_count() {
 }
 # Begins with a program: every process that it starts gets a greater number than `muster_first`.
 muster_begin() { muster_count && muster_first=$muster_newest muster_start=$muster_now; }
-# Reports whether the host gives numbers to processes in turn, and the shell sees the files of all of them, as root does. A
-# program may then print to the channel itself.
+# Reports whether the host gives numbers to processes in turn, and the shell is root's, which sees the files of each of them.
+# A program may then print to the channel itself.
 muster_finds_processes() {
-  set -- /proc/1/fd/*
-  [ /proc/self -ef /proc/$$ ] && [ -e "$1" ] && [ -p /proc/self/fd/1 ] && [ -p /proc/self/fd/4 ] || return
+  [ /proc/self -ef /proc/$$ ] && [ -O /proc/1/fd ] && [ -p /proc/self/fd/1 ] && [ -p /proc/self/fd/4 ] || return
   { :; } 8>/proc/self/fd/1 9>/proc/self/fd/4 || return
   for muster_round in 1 2; do
     muster_begin || return

@@ -1,0 +1,65 @@
+//! Loads and starts that a host refused. No record of a unit says so, only the events.
+
+use super::NotRunning;
+use crate::core::model::Action;
+use crate::core::model::Event;
+use crate::core::model::EventKind;
+use crate::core::model::LoadState;
+use crate::core::model::MachineId;
+use crate::core::model::Outcome;
+use crate::core::model::Snapshot;
+use crate::core::model::UnitState;
+use crate::core::unit::UnitName;
+
+impl NotRunning {
+    /// Returns the reason with what the events add to it: what a host said when it refused to load or to start the unit. The
+    /// events are in order, the oldest first.
+    #[must_use]
+    pub fn with_events(self, snapshot: &Snapshot, unit: &UnitName, events: &[Event]) -> Self {
+        let Some(hash) = snapshot.units.get(unit).map(|unit| unit.hash) else { return self };
+        let id = |name: &str| snapshot.machines.values().find(|machine| machine.name == name).map(|machine| machine.id);
+        let said = |name: &str, is_step: &dyn Fn(Action) -> bool| refused(events, unit, id(name)?, is_step);
+        let is_load = |action| matches!(action, Action::Load { hash: loaded, .. } if loaded == hash);
+        match self {
+            Self::NotActive { name, state } if is_not_started(&state) => match said(&name, &is_start) {
+                Some(said) => Self::StartRefused { name, said },
+                None => Self::NotActive { name, state },
+            },
+            Self::GlobalNotThere(name) => match said(&name, &is_load) {
+                Some(said) => Self::LoadFailed { name, said, runs_earlier: false },
+                None => Self::GlobalNotThere(name),
+            },
+            reason => reason,
+        }
+    }
+
+    /// Reports whether events may add something.
+    pub fn asks_for_events(&self) -> bool {
+        match self {
+            Self::NotActive { state, .. } => is_not_started(state),
+            Self::GlobalNotThere(_) => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_not_started(state: &UnitState) -> bool {
+    !state.launched && !state.is_changing() && state.load == LoadState::Loaded
+}
+
+const fn is_start(action: Action) -> bool {
+    matches!(action, Action::Start { .. } | Action::Restart { .. })
+}
+
+/// Returns the message of the host if the latest step of this kind for a unit on a machine failed.
+fn refused(events: &[Event], unit: &UnitName, machine: MachineId, is_step: &dyn Fn(Action) -> bool) -> Option<String> {
+    let is_there = |event: &&Event| event.subject.unit.as_ref() == Some(unit) && event.subject.machine == Some(machine);
+    let ends = events.iter().rev().filter(is_there).filter_map(|event| match &event.kind {
+        EventKind::StepEnded(end) => Some(end),
+        _ => None,
+    });
+    match &ends.into_iter().find(|end| is_step(end.action))?.outcome {
+        Outcome::Failed(said) => Some(said.clone()),
+        _ => None,
+    }
+}
