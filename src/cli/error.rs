@@ -242,7 +242,7 @@ fn lab(error: &LabError) -> (ExitStatus, Option<String>) {
             (ExitStatus::Usage, "`muster lab up` makes the lab again. `muster lab destroy` removes what remains of it.")
         }
         LabError::Left { .. } => (ExitStatus::Failed, "`muster lab destroy` tries again."),
-        LabError::BadRecord { .. } | LabError::Stuck { .. } => {
+        LabError::BadRecord { .. } | LabError::NoImage { .. } | LabError::Stuck { .. } => {
             (ExitStatus::Failed, "`muster lab destroy` removes the lab.")
         }
         LabError::Differs { .. } => {

@@ -19,6 +19,7 @@ use crate::lab::Lab;
 use crate::lab::LabError;
 use crate::lab::Options;
 use crate::lab::PackageName;
+use crate::lab::Release;
 use crate::lab::Subnet;
 use crate::ui;
 
@@ -83,6 +84,10 @@ struct Up {
     /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
+    /// Run these releases of Debian, `bookworm` or `trixie`; a list gives the hosts its releases in turn [default: that of
+    /// this machine]
+    #[arg(long = "release", value_name = "RELEASES", value_delimiter = ',', conflicts_with = "names")]
+    releases: Vec<Release>,
     /// Install these Debian packages on every host, such as `podman,python3`; each set of packages has an image of its own
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "names")]
     packages: Vec<PackageName>,
@@ -174,6 +179,7 @@ fn make(dir: PathBuf, wanted: &Up) -> CommandResult {
     options.hosts = wanted.hosts;
     options.etcd = wanted.etcd.map(|etcd| etcd == Etcd::Hosts);
     options.subnet = wanted.subnet.as_deref().map(str::parse::<Subnet>).transpose()?;
+    options.releases.clone_from(&wanted.releases);
     options.packages = wanted.packages.iter().cloned().collect();
     options.notify = ui::status;
     options.stop = interrupted;
@@ -205,8 +211,10 @@ fn status(lab: &Lab, format: Format) -> CommandResult {
     let hosts = lab.status()?;
     let text = match format {
         Format::Table => {
-            let rows = hosts.iter().map(|(host, state)| line(&host.name, state.word(), &host.address.to_string()));
-            std::iter::once(line("NAME", "STATE", "ADDRESS")).chain(rows).collect()
+            let rows = hosts.iter().map(|(host, state)| {
+                line([&host.name, state.word(), host.release.as_str(), &host.address.to_string()])
+            });
+            std::iter::once(line(["NAME", "STATE", "RELEASE", "ADDRESS"])).chain(rows).collect()
         }
         Format::Json => {
             let rows: Vec<Row<'_>> = hosts.into_iter().map(|(host, state)| Row { host, state }).collect();
@@ -219,8 +227,8 @@ fn status(lab: &Lab, format: Format) -> CommandResult {
     Ok(ExitStatus::Done)
 }
 
-fn line(name: &str, state: &str, address: &str) -> String {
-    format!("{name:<10}{state:<10}{address}\n")
+fn line([name, state, release, address]: [&str; 4]) -> String {
+    format!("{name:<10}{state:<10}{release:<10}{address}\n")
 }
 
 /// Replaces this process by ssh(1), so that the caller gets its terminal, signals and exit code.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::error::LabError;
 use super::etcd;
+use super::record::Host;
 use super::record::Record;
 
 /// The private key that all users of all hosts accept. The public key is beside it.
@@ -52,9 +53,10 @@ fn ssh_config(dir: &Path, record: &Record) -> String {
 }
 
 fn inventory(record: &Record) -> String {
-    let hosts = record.hosts.iter();
-    let hosts: String =
-        hosts.map(|host| format!("    {}:\n      ansible_host: {}\n", host.name, host.address)).collect();
+    let lines = |host: &Host| {
+        format!("    {}:\n      ansible_host: {}\n      lab_release: {}\n", host.name, host.address, host.release)
+    };
+    let hosts: String = record.hosts.iter().map(lines).collect();
     format!("core:\n  hosts:\n{hosts}  vars:\n    ansible_user: root\n")
 }
 

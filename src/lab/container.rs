@@ -29,7 +29,7 @@ const HALT_LIMIT: Duration = Duration::from_secs(10);
 pub(super) const SSH: u16 = 22;
 
 /// The bash script that becomes the host: `$1` is its disk, `$2` the image, `$3` its network namespace, `$4` its name on
-/// this machine, `$5` its host name. The other arguments are the files through which the script joins its control groups.
+/// this machine, `$5` its host name, `$6` `yes` if it runs containers. The other arguments are the files through which the script joins its control groups.
 ///
 /// The caller of muster may have passed on open files, such as a lock. The host outlives the caller and must not keep them.
 ///
@@ -42,7 +42,10 @@ for fd in /proc/$$/fd/*; do
     [ "$fd" -le 2 ] || eval "exec $fd>&-"
 done
 disk=$1 image=$2 namespace=$3 machine=$4 name=$5
-shift 5
+# A runtime of containers needs the rights that it gives away, and loads programs into the kernel.
+rights=(--capability=CAP_NET_ADMIN)
+[ "$6" = no ] || rights=(--capability=all --system-call-filter='bpf @keyring')
+shift 6
 for procs; do echo $$ >"$procs"; done
 cd "$disk"
 mkdir -p ../shared /run/systemd
@@ -52,7 +55,7 @@ while :; do
     code=0
     systemd-nspawn --quiet --boot --register=no --keep-unit --settings=no --machine="$machine" --hostname="$name" \
         --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
-        --network-namespace-path="$namespace" --capability=CAP_NET_ADMIN --bind="$disk/../shared:/mnt/shared" -D "$disk/root" || code=$?
+        --network-namespace-path="$namespace" "${rights[@]}" --bind="$disk/../shared:/mnt/shared" -D "$disk/root" || code=$?
     [ "$code" = 133 ] || exit "$code"
 done
 "#;
@@ -66,6 +69,10 @@ pub(super) struct Container<'a> {
     pub(super) cgroup: Cgroup,
     /// The name of its network namespace.
     pub(super) namespace: String,
+    /// Whether its systemd gets the unified hierarchy of control groups only.
+    pub(super) has_unified_cgroups: bool,
+    /// Whether it has the rights that containers need.
+    pub(super) runs_containers: bool,
 }
 
 impl Container<'_> {
@@ -79,7 +86,11 @@ impl Container<'_> {
         let mut command = Command::new(local_command::path("setsid"));
         command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "bash", "-c", BOOT, "boot"]);
         command.arg(self.disk.folder()).arg(image).arg(Path::new("/run/netns").join(&self.namespace));
-        command.arg(&self.namespace).arg(self.name).args(groups);
+        let runs_containers = if self.runs_containers { "yes" } else { "no" };
+        command.arg(&self.namespace).args([self.name, runs_containers]).args(groups);
+        if self.has_unified_cgroups {
+            command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
+        }
         let status =
             command.stdin(Stdio::null()).stdout(out).stderr(both).status().map_err(LabError::file(&console))?;
         if status.success() {

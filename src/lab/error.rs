@@ -57,6 +57,14 @@ pub enum LabError {
         /// The cause.
         detail: String,
     },
+    /// The record of the lab has no image of the release that a host runs. The host stays off.
+    #[error("{host}: the record of the lab has no image of {release}")]
+    NoImage {
+        /// The host.
+        host: String,
+        /// The release.
+        release: String,
+    },
     /// This machine was restarted after the lab was created, so its hosts have ended. Nothing was done.
     #[error("the lab in {} was created before this machine was last started: its hosts have ended", .0.display())]
     Gone(PathBuf),

@@ -13,18 +13,22 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Deserialize;
+use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 
 use super::error::LabError;
 use super::local_command::LocalCommand;
+use super::release::Release;
 use crate::core::hex;
 
 /// The packages of a host besides Debian's essential ones and those that the user asks for.
 const PACKAGES: &str = "dbus,etcd-server,iproute2,openssh-server,procps,sudo,systemd-sysv";
 
 /// The name of a Debian package (Debian Policy, 5.6.1).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PackageName(String);
 
 impl FromStr for PackageName {
@@ -37,6 +41,20 @@ impl FromStr for PackageName {
             return Ok(Self(text.to_owned()));
         }
         Err("expected the name of a Debian package: lower-case letters, digits, `+`, `-` and `.`".to_owned())
+    }
+}
+
+impl TryFrom<String> for PackageName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PackageName> for String {
+    fn from(name: PackageName) -> Self {
+        name.0
     }
 }
 
@@ -79,18 +97,38 @@ rm -rf "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/etc/hostname" "$
     "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/*
 "#;
 
+/// The package that runs containers. It needs settings in the image, and more rights for the host.
+const PODMAN: &str = "podman";
+
+/// The lines that [`FINISH`] has besides if podman is among the packages. A host's disk is an overlay, on which podman cannot
+/// mount another. A host may have no controllers of control groups, and podman sets limits of its own without being asked.
+const CONTAINERS: &str = r#"
+mkdir -p "$root/etc/containers"
+printf '[storage]\ndriver = "vfs"\n' >"$root/etc/containers/storage.conf"
+printf '[containers]\nkeyring = false\npids_limit = 0\n' >"$root/etc/containers/containers.conf"
+"#;
+
+/// Reports whether hosts with these packages run containers.
+pub(super) fn runs_containers(packages: &BTreeSet<PackageName>) -> bool {
+    packages.iter().any(|package| package.0 == PODMAN)
+}
+
 /// What an image is made of.
 pub(super) struct Recipe {
-    release: String,
+    release: Release,
     packages: String,
     finish: String,
 }
 
 impl Recipe {
-    /// Makes the recipe of an image with these packages besides those that every host has.
-    pub(super) fn new(packages: &BTreeSet<PackageName>) -> Result<Self, LabError> {
+    /// Makes the recipe of an image of a release with these packages besides those that every host has.
+    pub(super) fn new(release: &Release, packages: &BTreeSet<PackageName>) -> Self {
+        let mut finish = FINISH.replace("$MASKED", MASKED);
+        if runs_containers(packages) {
+            finish.push_str(CONTAINERS);
+        }
         let packages = packages.iter().fold(PACKAGES.to_owned(), |all, package| format!("{all},{package}"));
-        Ok(Self { release: release()?, packages, finish: FINISH.replace("$MASKED", MASKED) })
+        Self { release: release.clone(), packages, finish }
     }
 
     /// Returns the path of the image.
@@ -111,7 +149,10 @@ pub(super) fn ensure(cache: &Path, recipe: &Recipe, notify: fn(&str)) -> Result<
     lock.lock().map_err(LabError::file(&lock_path))?;
     let image = recipe.path(cache);
     if !image.exists() {
-        notify("Building the image that the lab's hosts start from. This happens once and takes about half a minute.");
+        notify(&format!(
+            "Building the image that hosts of {} start from. This happens once and takes about half a minute.",
+            recipe.release
+        ));
         let draft = cache.join("draft");
         remove(&draft)?;
         let built = build(cache, &draft, recipe);
@@ -145,7 +186,7 @@ fn build(cache: &Path, draft: &Path, recipe: &Recipe) -> Result<(), LabError> {
         format!("--customize-hook={finish}"),
     ];
     args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-    args.extend([release.clone(), draft.display().to_string(), sources.display().to_string()]);
+    args.extend([release.to_string(), draft.display().to_string(), sources.display().to_string()]);
     let result = LocalCommand::new("mmdebstrap", args).run();
     // The first error is the one to report.
     let _ = fs::remove_file(&sources);
@@ -166,31 +207,31 @@ fn write_secret(path: &Path, text: &str) -> Result<(), LabError> {
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(LabError::file(path))
 }
 
-/// Returns this machine's release, such as `bookworm`. The hosts have the same one.
-fn release() -> Result<String, LabError> {
-    let path = Path::new("/etc/os-release");
-    let text = fs::read_to_string(path).map_err(LabError::file(path))?;
-    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    Ok(name.unwrap_or("bookworm").trim_matches('"').to_owned())
-}
+/// Debian's own package sources. A machine with another system has no source of a release of Debian.
+const DEBIAN: &str = "http://deb.debian.org/debian/ own main\nhttp://deb.debian.org/debian/ own-updates main\n\
+    http://deb.debian.org/debian-security/ own-security main\n";
 
-/// Returns this machine's own package sources for the release, without those of third parties.
-fn sources_of(release: &str) -> Result<String, LabError> {
+/// Returns the package sources of a release: this machine's mirrors, without those of third parties.
+fn sources_of(release: &Release) -> Result<String, LabError> {
+    let own = Release::own()?;
+    if release.is_known() && !own.is_known() {
+        return Ok(read_sources(DEBIAN, "own", release.as_str()));
+    }
     let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
     let text = LocalCommand::new("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).run()?;
-    Ok(read_sources(&text, release))
+    Ok(read_sources(&text, own.as_str(), release.as_str()))
 }
 
-fn read_sources(targets: &str, release: &str) -> String {
-    let suites = [release.to_owned(), format!("{release}-updates"), format!("{release}-security")];
+/// Returns the sources of a release on the mirrors where this machine finds its own release.
+fn read_sources(targets: &str, own: &str, release: &str) -> String {
     let mut sources: Vec<String> = Vec::new();
     for target in targets.lines() {
         let [place, suite, component] = target.split_whitespace().collect::<Vec<_>>()[..] else { continue };
-        let line = format!("deb {place} {suite} {component}\n");
-        if suites.iter().any(|known| known == suite)
-            && matches!(component, "main" | "universe")
-            && !sources.contains(&line)
-        {
+        let Some(part) = suite.strip_prefix(own).filter(|part| matches!(*part, "" | "-updates" | "-security")) else {
+            continue;
+        };
+        let line = format!("deb {place} {release}{part} {component}\n");
+        if matches!(component, "main" | "universe") && !sources.contains(&line) {
             sources.push(line);
         }
     }
@@ -217,17 +258,20 @@ mod tests {
             http://mirror/debian/ bookworm-updates main\nhttp://mirror/debian/ bookworm non-free\n\
             http://other/ bookworm-pgdg main\nhttp://third/ stable main\nbroken\n";
         let expected = "deb http://mirror/debian/ bookworm main\ndeb http://mirror/debian/ bookworm-updates main\n";
-        assert_eq!(read_sources(targets, "bookworm"), expected);
+        assert_eq!(read_sources(targets, "bookworm", "bookworm"), expected);
+        assert_eq!(read_sources(targets, "bookworm", "trixie"), expected.replace("bookworm", "trixie"));
     }
 
     #[test]
-    fn packages_make_another_image_in_any_order() {
+    fn a_release_and_packages_make_another_image_in_any_order() {
         let path = |names: &[&str]| {
             let packages = names.iter().map(|name| name.parse().unwrap()).collect();
-            Recipe::new(&packages).unwrap().path(Path::new("/cache"))
+            Recipe::new(&"bookworm".parse().unwrap(), &packages).path(Path::new("/cache"))
         };
         assert_eq!(path(&["podman", "g++"]), path(&["g++", "podman", "podman"]));
         assert!(path(&[]) != path(&["podman"]));
+        let other = Recipe::new(&"trixie".parse().unwrap(), &BTreeSet::new()).path(Path::new("/cache"));
+        assert_ne!(path(&[]), other);
         for name in ["", "a", "-a", "Podman", "a b", "a,b", "a;b", "--x"] {
             assert!(name.parse::<PackageName>().is_err(), "{name}");
         }

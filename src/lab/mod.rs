@@ -15,8 +15,10 @@ mod image;
 mod local_command;
 mod network;
 mod record;
+mod release;
 mod subnet;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -40,6 +42,7 @@ pub use error::LabError;
 pub use image::PackageName;
 pub use local_command::check_prerequisites;
 pub use record::Host;
+pub use release::Release;
 pub use subnet::Subnet;
 
 /// The default directory of the lab.
@@ -65,6 +68,8 @@ pub struct Options {
     pub etcd: Option<bool>,
     /// The addresses: by default 172.17.8.0/24, or the next subnet that is free.
     pub subnet: Option<Subnet>,
+    /// The releases that the hosts run, in turn. This machine's own by default.
+    pub releases: Vec<Release>,
     /// The packages that every host has besides a small Debian, systemd, sshd and etcd.
     pub packages: BTreeSet<PackageName>,
     /// Gets a message before a long step, and about a setting that stays changed.
@@ -76,8 +81,16 @@ pub struct Options {
 impl Options {
     /// Returns the default options for a lab in this directory, without messages.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        let packages = BTreeSet::new();
-        Self { dir: dir.into(), hosts: None, etcd: None, subnet: None, packages, notify: |_| (), stop: || false }
+        Self {
+            dir: dir.into(),
+            hosts: None,
+            etcd: None,
+            subnet: None,
+            releases: Vec::new(),
+            packages: BTreeSet::new(),
+            notify: |_| (),
+            stop: || false,
+        }
     }
 }
 
@@ -180,9 +193,11 @@ impl Lab {
             subnet.hosts(count)?;
             subnet.check_free()?;
         }
-        let image = image::ensure(Path::new(CACHE), &Recipe::new(&options.packages)?, options.notify)?;
+        let own = if options.releases.is_empty() { vec![Release::own()?] } else { Vec::new() };
+        let releases = release::in_turn(if own.is_empty() { &options.releases } else { &own }, count);
+        let images = ensure_images(&releases, options)?;
         raise_inotify(options.notify)?;
-        let lab = Self::claim(dir, options, count, image)?;
+        let lab = Self::claim(dir, options, &releases, images)?;
         disk::mount(dir)?;
         let login_key = disk::make_key(&dir.join(access::KEY), "muster lab")?;
         let hosts = &lab.record.hosts;
@@ -209,7 +224,13 @@ impl Lab {
     }
 
     /// Chooses the addresses, writes the record and creates the network. Labs take turns, so no two choose the same subnet.
-    fn claim(dir: &Path, options: &Options, count: usize, image: PathBuf) -> Result<Self, LabError> {
+    fn claim(
+        dir: &Path,
+        options: &Options,
+        releases: &[Release],
+        images: BTreeMap<Release, PathBuf>,
+    ) -> Result<Self, LabError> {
+        let count = releases.len();
         let path = Path::new(CACHE).join("subnets.lock");
         let lock = record::lock_file(&path, false).map_err(LabError::file(&path))?;
         lock.lock().map_err(LabError::file(&path))?;
@@ -219,12 +240,14 @@ impl Lab {
         };
         let members = if options.etcd.unwrap_or(true) { etcd::members(count) } else { 0 };
         let mut hosts = Vec::with_capacity(count);
-        for (index, address) in subnet.hosts(count)?.into_iter().enumerate() {
+        for (index, (address, release)) in subnet.hosts(count)?.into_iter().zip(releases).enumerate() {
             let machine = record::random()?.parse().map_err(|_| LabError::NoSubnet)?;
-            hosts.push(Host { name: format!("core-{:02}", index + 1), address, machine, etcd: index < members });
+            let (name, release) = (format!("core-{:02}", index + 1), release.clone());
+            hosts.push(Host { name, address, machine, release, etcd: index < members });
         }
         let etcd = if members > 0 { Some(record::random()?) } else { None };
-        let record = Record { id: record::id(dir), boot: record::boot()?, subnet, image, etcd, hosts };
+        let packages = options.packages.clone();
+        let record = Record { id: record::id(dir), boot: record::boot()?, subnet, images, packages, etcd, hosts };
         record.write(dir)?;
         let lab = Self::from(dir.to_owned(), record)?;
         lab.network.create(subnet)?;
@@ -375,6 +398,8 @@ impl Lab {
             disk: Disk::of(&self.dir, &host.name),
             cgroup: self.cgroup.child(&host.name),
             namespace: self.network.namespace(&host.name),
+            has_unified_cgroups: host.release.needs_unified_cgroups(),
+            runs_containers: image::runs_containers(&self.record.packages),
         }
     }
 
@@ -387,7 +412,8 @@ impl Lab {
             self.network.detach(name)?;
             container.cgroup.remove()?;
             self.network.attach(name, host.address, self.record.subnet.prefix())?;
-            let started = container.start(&self.record.image).and_then(|()| container.wait_ready(&stop));
+            let image = self.record.image_of(host)?;
+            let started = container.start(image).and_then(|()| container.wait_ready(&stop));
             started.inspect_err(|_| {
                 // The first error is the one to report.
                 let _ = container.stop();
@@ -407,9 +433,8 @@ impl Lab {
         if let Some(requested) = options.subnet.filter(|requested| *requested != self.record.subnet) {
             return Err(differs(format!("the subnet {}", self.record.subnet), requested.to_string()));
         }
-        let has_others =
-            !options.packages.is_empty() && Recipe::new(&options.packages)?.path(Path::new(CACHE)) != self.record.image;
-        if has_others {
+        self.check_releases(&options.releases).map_err(|(actual, requested)| differs(actual, requested))?;
+        if !options.packages.is_empty() && options.packages != self.record.packages {
             let requested: Vec<String> = options.packages.iter().map(ToString::to_string).collect();
             return Err(differs("other packages".to_owned(), requested.join(",")));
         }
@@ -419,6 +444,17 @@ impl Lab {
             Some(requested) => Err(differs(word(actual), word(requested))),
             None => Ok(()),
         }
+    }
+
+    /// Compares the releases of the hosts with the requested ones. The error has both as text.
+    fn check_releases(&self, requested: &[Release]) -> Result<(), (String, String)> {
+        let actual: Vec<&Release> = self.record.hosts.iter().map(|host| &host.release).collect();
+        let expected = release::in_turn(requested, actual.len());
+        if requested.is_empty() || actual.iter().copied().eq(&expected) {
+            return Ok(());
+        }
+        let text = |releases: &[&Release]| format!("the releases {}", release::shortest_list(releases));
+        Err((text(&actual), release::shortest_list(&expected.iter().collect::<Vec<_>>())))
     }
 }
 
@@ -442,6 +478,16 @@ impl Drop for TemporaryLab {
             tracing::warn!("the lab in {} is not completely removed: {error}", self.lab.dir.display());
         }
     }
+}
+
+/// Returns the image of each release. Builds those that are missing.
+fn ensure_images(releases: &[Release], options: &Options) -> Result<BTreeMap<Release, PathBuf>, LabError> {
+    let distinct: BTreeSet<&Release> = releases.iter().collect();
+    let image = |release: &Release| {
+        let recipe = Recipe::new(release, &options.packages);
+        Ok((release.clone(), image::ensure(Path::new(CACHE), &recipe, options.notify)?))
+    };
+    distinct.into_iter().map(image).collect()
 }
 
 /// Calls `work` for each item in a thread of its own, and returns the results in order, or the first error.

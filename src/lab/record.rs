@@ -1,5 +1,7 @@
 //! The record of a lab, with which everything that the lab created is found, even after a crash.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -16,6 +18,8 @@ use sha2::Sha256;
 
 use super::error;
 use super::error::LabError;
+use super::image::PackageName;
+use super::release::Release;
 use super::subnet::Subnet;
 use crate::core::hex;
 use crate::core::model::MachineId;
@@ -33,8 +37,10 @@ pub(super) struct Record {
     pub(super) boot: String,
     /// The subnet.
     pub(super) subnet: Subnet,
-    /// The image that its hosts start from.
-    pub(super) image: PathBuf,
+    /// The images that its hosts start from.
+    pub(super) images: BTreeMap<Release, PathBuf>,
+    /// The packages that the images have besides those of every lab.
+    pub(super) packages: BTreeSet<PackageName>,
     /// The discovery token of its etcd, if it has one.
     pub(super) etcd: Option<String>,
     /// The hosts, in order.
@@ -51,6 +57,8 @@ pub struct Host {
     pub address: Ipv4Addr,
     /// Its /etc/machine-id.
     pub machine: MachineId,
+    /// The release that it runs.
+    pub release: Release,
     /// Whether it runs an etcd member.
     pub etcd: bool,
 }
@@ -65,6 +73,12 @@ impl Record {
         };
         let bad = |error: serde_json::Error| LabError::BadRecord { path, detail: error.to_string() };
         serde_json::from_str(&text).map(Some).map_err(bad)
+    }
+
+    /// Returns the image that a host starts from.
+    pub(super) fn image_of(&self, host: &Host) -> Result<&Path, LabError> {
+        let image = self.images.get(&host.release).map(PathBuf::as_path);
+        image.ok_or_else(|| LabError::NoImage { host: host.name.clone(), release: host.release.to_string() })
     }
 
     /// Writes the record atomically.

@@ -273,11 +273,10 @@ fn the_command_line_has_all_operations_of_the_lab() {
     let up = lab(&["up", "--hosts", "2", "--etcd", "none"]);
     assert!(up.code == Some(0) && up.out.is_empty() && up.err.contains("2 hosts are up"), "{up:#?}");
     let first = Lab::open(&dir).unwrap().hosts()[0].address;
-    assert!(
-        lab(&["status"])
-            .ok()
-            .starts_with(&format!("NAME      STATE     ADDRESS\ncore-01   running   {first}\ncore-02   running "))
-    );
+    let release = Lab::open(&dir).unwrap().hosts()[0].release.to_string();
+    assert!(lab(&["status"]).ok().starts_with(&format!(
+        "NAME      STATE     RELEASE   ADDRESS\ncore-01   running   {release:<10}{first}\ncore-02   running "
+    )));
     assert_eq!(lab(&["ssh", "core-02", "uname", "-n"]).ok(), "core-02\n");
     assert_eq!(lab(&["ssh", "core-02", "exit 7"]).code, Some(7));
     assert_eq!(lab(&["env"]).ok(), format!("export MUSTER_CONFIG={}/muster.toml\n", dir.display()));

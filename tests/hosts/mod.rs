@@ -19,6 +19,7 @@ mod ownership;
 mod path_fault;
 mod playbooks;
 mod recorded_plays;
+mod releases;
 mod sweeps;
 mod walkthrough;
 
@@ -34,6 +35,7 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 use muster::lab::Options;
+use muster::lab::Release;
 use muster::lab::TemporaryLab;
 
 /// The prefix of the directories of the tests' labs.
@@ -56,11 +58,20 @@ pub(crate) fn place() -> Option<PathBuf> {
     Some(PathBuf::from(format!("{PREFIX}{me}-{}-{number}", started(me).unwrap())))
 }
 
-/// Returns the options of a lab without etcd, if this machine can have hosts.
+/// Returns the releases of a list, such as `bookworm,trixie`.
+pub(crate) fn releases(list: &str) -> Vec<Release> {
+    list.split(',').map(|name| name.parse().unwrap()).collect()
+}
+
+/// Returns the options of a lab without etcd, if this machine can have hosts. `MUSTER_TEST_RELEASES` chooses what the hosts
+/// run: `trixie`, or `bookworm,trixie` for hosts of both in turn.
 pub(crate) fn options(hosts: usize) -> Option<Options> {
     let mut options = Options::new(place()?);
     options.hosts = Some(hosts);
     options.etcd = Some(false);
+    if let Ok(list) = std::env::var("MUSTER_TEST_RELEASES") {
+        options.releases = releases(&list);
+    }
     Some(options)
 }
 
