@@ -69,7 +69,7 @@ pub(super) struct Container<'a> {
     pub(super) cgroup: Cgroup,
     /// The name of its network namespace.
     pub(super) namespace: String,
-    /// Whether its systemd gets the unified hierarchy of control groups only.
+    /// Whether its systemd gets the unified hierarchy of control groups only, which podman uses without controllers.
     pub(super) has_unified_cgroups: bool,
     /// Whether it has the rights that containers need.
     pub(super) runs_containers: bool,

@@ -104,7 +104,8 @@ const PODMAN: &str = "podman";
 /// mount another. A host may have no controllers of control groups, and podman sets limits of its own without being asked.
 const CONTAINERS: &str = r#"
 mkdir -p "$root/etc/containers"
-printf '[storage]\ndriver = "vfs"\n' >"$root/etc/containers/storage.conf"
+printf '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
+    >"$root/etc/containers/storage.conf"
 printf '[containers]\nkeyring = false\npids_limit = 0\n' >"$root/etc/containers/containers.conf"
 "#;
 
@@ -275,6 +276,16 @@ mod tests {
         for name in ["", "a", "-a", "Podman", "a b", "a,b", "a;b", "--x"] {
             assert!(name.parse::<PackageName>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn only_images_with_podman_have_settings_for_containers() {
+        let finish = |name: &str| {
+            let packages = BTreeSet::from([name.parse().unwrap()]);
+            Recipe::new(&"trixie".parse().unwrap(), &packages).finish
+        };
+        assert!(finish("podman").contains("graphroot"));
+        assert!(!finish("podman-docker").contains("graphroot"));
     }
 
     #[test]

@@ -392,14 +392,15 @@ impl Lab {
     }
 
     fn container<'a>(&self, host: &'a Host) -> Container<'a> {
+        let runs_containers = image::runs_containers(&self.record.packages);
         Container {
             name: &host.name,
             address: host.address,
             disk: Disk::of(&self.dir, &host.name),
             cgroup: self.cgroup.child(&host.name),
             namespace: self.network.namespace(&host.name),
-            has_unified_cgroups: host.release.needs_unified_cgroups(),
-            runs_containers: image::runs_containers(&self.record.packages),
+            has_unified_cgroups: host.release.needs_unified_cgroups() || runs_containers,
+            runs_containers,
         }
     }
 
