@@ -17,6 +17,7 @@ use super::place;
 use super::releases;
 use super::run;
 use super::ssh;
+use super::ssh_as;
 use super::until;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,6 +49,9 @@ fn units_move_between_hosts_of_two_releases() {
     let mut homes = UNITS.map(|unit| runs_away_from(&lab, unit, "", LIMIT));
     homes.sort();
     assert_eq!(homes, BOTH);
+    let reload =
+        |host| ssh(&lab, host, "systemctl show --property NeedDaemonReload one.service two.service | grep . | sort -u");
+    assert_eq!(BOTH.map(reload), ["NeedDaemonReload=no"; 2], "systemctl warns no user of a missing reload");
     for (dead, other) in [("core-02", "core-01"), ("core-01", "core-02")] {
         lab.kill(dead).unwrap();
         let on_other = || UNITS.map(|unit| seen(&lab, unit));
@@ -61,6 +65,33 @@ fn units_move_between_hosts_of_two_releases() {
         until("both machines are listed again", LIMIT, listed, |count| *count == 2);
     }
     assert_eq!(BOTH.map(|host| penalties(&lab, host)), ["", ""]);
+    drop(controller);
+}
+
+#[test]
+fn units_run_again_after_a_soft_reboot() {
+    let Some(mut options) = options(1) else { return };
+    options.releases = releases("trixie");
+    let lab = Lab::temporary(&options).unwrap();
+    join(&lab);
+    let controller = Daemon::controller(&lab, 4);
+    for (name, class) in [("one.service", "available"), ("two.service", "strict")] {
+        let text = format!("[Service]\nExecStart=/bin/sleep infinity\n[X-Muster]\nClass={class}\n");
+        muster(&lab, &["start", &unit_file(&lab, name, &text)]).ok();
+    }
+    let running = || UNITS.map(|unit| seen(&lab, unit));
+    let expected = UNITS.map(|_| vec![("core-01".to_owned(), "active/running".to_owned())]);
+    until("both units run", LIMIT, running, |seen| *seen == expected);
+    let pids = || UNITS.map(|unit| ssh_as(&lab, "root", "core-01", &format!("systemctl show -P MainPID {unit}")).out);
+    let boot = || ssh_as(&lab, "root", "core-01", "cat /proc/sys/kernel/random/boot_id").out;
+    let (before, same_boot) = (pids(), boot());
+    ssh_as(&lab, "root", "core-01", "systemctl soft-reboot");
+    let again =
+        |now: &[String; 2]| now.iter().zip(&before).all(|(now, old)| !matches!(now.as_str(), "" | "0\n") && now != old);
+    until("both units run again", LIMIT, pids, again);
+    until("the controller has seen it", LIMIT, running, |seen| *seen == expected);
+    assert_eq!(boot(), same_boot, "the host was not booted");
+    assert_eq!(ssh(&lab, "core-01", "systemctl show -P SoftRebootsCount"), "1");
     drop(controller);
 }
 

@@ -29,10 +29,10 @@ pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
 /// A systemctl without systemd. Every listed unit is running, unless a file `listed` holds the list; a unit that was
 /// started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in them take long
-/// to stop. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not end in time.
+/// to stop. The file `soft-reboots` has the number of soft-reboots. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not end in time.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
-{ printf '%s\0' "$@"; printf '\n'; } >>"$root/asked"
+{ printf '%s\0' ${SYSTEMD_OFFLINE+offline} "$@"; printf '\n'; } >>"$root/asked"
 verb=$1; shift
 [ ! -e "$root/deaf/$verb" ] || { echo 'Failed to connect to bus: No such file or directory' >&2; exit 1; }
 [ ! -e "$root/late/$verb" ] || exit 124
@@ -41,6 +41,7 @@ case $verb in
     for unit in "$root"/run/fleet/units/* "$root"/known/*; do
       [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
     done; exit 0 ;;
+  show) case $* in *SoftRebootsCount*) [ ! -e "$root/soft-reboots" ] || exec cat "$root/soft-reboots"; exit 0 ;; esac ;;
 esac
 status=0
 for unit; do
@@ -186,8 +187,9 @@ fn a_unit_is_written_linked_started_and_seen() {
     let path = host.path("run/fleet/units/web.service");
     let expected = [
         "list-units --all --full --plain --no-legend --no-pager -- web.service".to_owned(),
-        format!("link --runtime --no-reload -- {}", path.display()),
+        format!("offline link --runtime --no-reload -- {}", path.display()),
         "enable --runtime -- web.service".to_owned(),
+        "show --property=SoftRebootsCount --value".to_owned(),
         "start --no-block -- web.service".to_owned(),
         "list-units --all --full --plain --no-legend --no-pager -- web.service init.scope".to_owned(),
     ];
@@ -629,7 +631,8 @@ fn a_quick_look_starts_no_process_while_nothing_changes() {
     let reports = host.visits(&[look(5), look(5), look(5)], true);
     let whole: Vec<bool> = reports.iter().map(|report| report.observation.as_ref().unwrap().units.is_some()).collect();
     assert_eq!(whole, [true, false, false]);
-    assert_eq!(host.asked(), ["list-units --all --full --plain --no-legend --no-pager -- a.service init.scope"]);
+    let first = "list-units --all --full --plain --no-legend --no-pager -- a.service init.scope";
+    assert_eq!(host.asked(), ["show --property=SoftRebootsCount --value", first]);
 }
 
 #[test]
@@ -643,6 +646,26 @@ fn a_start_that_waits_in_systemds_queue_is_reported_as_queued() {
     let units = host.visit(&look(5)).observation.unwrap().units.unwrap();
     assert_eq!(units[&unit("a.service")].to_string(), "inactive (dead), start queued");
     assert_eq!(units[&unit("b.service")].to_string(), "active (running)");
+}
+
+#[test]
+fn a_start_before_a_soft_reboot_does_not_count() {
+    let host = Host::new();
+    let is_launched = || host.visit(&look(5)).observation.unwrap().units.unwrap()[&unit("a.service")].launched;
+    let start = || host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
+    start();
+    assert!(is_launched(), "this systemd knows no soft-reboots");
+    fs::write(host.path("soft-reboots"), "0\n").unwrap();
+    assert!(is_launched());
+    fs::write(host.path("soft-reboots"), "1\n").unwrap();
+    assert!(!is_launched());
+    fs::write(host.path("deaf/show"), "").unwrap();
+    assert!(is_launched(), "a systemd that does not answer denies no start");
+    fs::remove_file(host.path("deaf/show")).unwrap();
+    start();
+    assert!(is_launched());
+    fs::write(host.path("soft-reboots"), "2\n").unwrap();
+    assert!(!is_launched());
 }
 
 #[test]

@@ -8,9 +8,9 @@ M_EOF
 # All units at once. If systemd refuses that, one by one, so that a bad unit does not block the others.
 m_each() {
   m_group=$1 m_verb=$2; shift 2
-  systemctl $m_verb -- "$@" >/dev/null 2>&1 && return
+  $m_verb -- "$@" >/dev/null 2>&1 && return
   for m_u in "$@"; do
-    m_out=$(systemctl $m_verb -- "$m_u" 2>&1) || m_said "$m_group ${m_u##*/}" "$m_out"
+    m_out=$($m_verb -- "$m_u" 2>&1) || m_said "$m_group ${m_u##*/}" "$m_out"
   done
 }
 # All units at once: systemctl goes on after a unit that is refused, and names that unit. A message that names no unit
@@ -79,6 +79,9 @@ m_may() {
   case $m_kept in *" $1 "*) return 1 ;; esac
   [ -e "$m_run/files/$1" ]
 }
+# systemctl itself makes the links. Since systemd 253, links that systemd makes leave NeedDaemonReload=yes on every unit of
+# the host until it is reloaded, and systemctl warns each user of that.
+m_link="env SYSTEMD_OFFLINE=1 systemctl link --runtime --no-reload"
 # A reload costs systemd more than a start does. Newer versions find by themselves a file that they have not read before.
 # A unit that they know already, from an older file or because another unit names it, needs the reload.
 m_load() {
@@ -92,7 +95,7 @@ m_load() {
   for m_u in "$@"; do set -- "$@" "$m_run/new/$m_u"; shift; done
   m_out=$(mv -f -- "$@" "$m_units/" 2>&1) || m_said "load -" "$m_out"
   for m_u in "$@"; do set -- "$@" "$m_units/${m_u##*/}"; shift; done
-  m_each load "link --runtime --no-reload" "$@"
+  m_each load "$m_link" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
 # Reports what systemd has said about the files that this visit has written or started and that systemd refuses. Only the
@@ -112,12 +115,12 @@ m_adopt() {
   mkdir -p "$m_run/launched" "$m_run/files" && : >"$m_run/files/$1" ||
     { m_say said load "$1" "cannot write to $m_run: is /run full?"; return 1; }
   m_ours "$1" || { rm -f -- "$m_run/files/$1"; return 1; }
-  m_each load "link --runtime --no-reload" "$m_units/$1"
+  m_each load "$m_link" "$m_units/$1"
 }
 # A unit whose file is not marked is not muster's to enable, to start or to stop.
 m_enable() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
-  [ $# -eq 0 ] || m_each enable "enable --runtime" "$@"
+  [ $# -eq 0 ] || m_each enable "systemctl enable --runtime" "$@"
 }
 m_stop() {
   m_group=$1; shift
@@ -150,7 +153,7 @@ m_unload() {
   [ $# -gt 0 ] || return 0
   # systemctl disables no unit without a file, nor one whose file is empty: that one is masked.
   for m_u in "$@"; do [ -e "$m_units/$m_u" ] || echo '[Unit]' >"$m_units/$m_u"; done
-  m_each unload "disable --runtime" "$@"
+  m_each unload "systemctl disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
     shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_run/files/$m_u"
@@ -160,20 +163,29 @@ m_unload() {
   # The drop-in folder is removed too, unless it holds files that are not muster's.
   rm -fd -- "$@" 2>/dev/null
 }
+# Asks once in each shell how often the host had a soft-reboot (systemd 254 and later). That ends every unit and process,
+# this shell too, and keeps /run and the id of the boot. A start before it no longer counts, as after a boot, so the mark
+# of a start has this number. A systemd that has none of them says nothing.
+m_count_soft_reboots() {
+  [ -z "${m_softs-}" ] || return 0
+  m_softs=$(systemctl show --property=SoftRebootsCount --value 2>/dev/null) || { m_softs=; return; }
+  case $m_softs in ''|*[!0-9]*) m_softs=0 ;; esac
+}
 m_start() {
   m_verb=$1 m_count=$2; shift 2
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_fresh="$m_fresh $* "
   [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
-  for m_u in "$@"; do printf '%s\n' "$m_count" >"$m_run/launched/$m_u"; done
+  m_count_soft_reboots
+  for m_u in "$@"; do printf '%s\n' "$m_count $m_softs" >"$m_run/launched/$m_u"; done
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
   [ "$m_count" -eq 0 ] || systemctl reset-failed -- "$@" 2>/dev/null
   m_many "$m_verb" "systemctl $m_verb --no-block" "$@"
   # The mark shows that the step is still to be done. The copy that a restart left running stays marked.
   for m_u in "$@"; do
     case $m_group$m_out in
-      restart*" $m_u:"*) printf '%s\n' $((m_count - 1)) >"$m_run/launched/$m_u" ;;
+      restart*" $m_u:"*) printf '%s\n' "$((m_count - 1)) $m_softs" >"$m_run/launched/$m_u" ;;
       *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;;
     esac
   done
@@ -377,8 +389,11 @@ m_look() {
   m_say marked
   printf '%s\n' "$m_run"/files/*
   m_say launched
+  [ ! -d "$m_run/launched" ] || m_count_soft_reboots
   for m_u in "$m_run"/launched/*; do
-    m_count=; [ -e "$m_u" ] && read -r m_count <"$m_u"; printf '%s %s\n' "${m_count:-0}" "${m_u##*/}"
+    m_count= m_soft=; [ -e "$m_u" ] && read -r m_count m_soft <"$m_u"
+    [ -z "${m_softs-}" ] || [ "${m_soft:-0}" = "$m_softs" ] || continue
+    printf '%s %s\n' "${m_count:-0}" "${m_u##*/}"
   done
   m_say listed
   m_listed=" "
