@@ -75,8 +75,10 @@ fn units_run_again_after_a_soft_reboot() {
     let lab = Lab::temporary(&options).unwrap();
     join(&lab);
     let controller = Daemon::controller(&lab, 4);
-    for (name, class) in [("one.service", "available"), ("two.service", "strict")] {
-        let text = format!("[Service]\nExecStart=/bin/sleep infinity\n[X-Muster]\nClass={class}\n");
+    // The lease ends with a soft-reboot, also for a strict unit that asks to go on.
+    let survives = "[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\nSurviveFinalKillSignal=yes\n";
+    for (name, unit, class) in [("one.service", "", "available"), ("two.service", survives, "strict")] {
+        let text = format!("{unit}[Service]\nExecStart=/bin/sleep infinity\n[X-Muster]\nClass={class}\n");
         muster(&lab, &["start", &unit_file(&lab, name, &text)]).ok();
     }
     let running = || UNITS.map(|unit| seen(&lab, unit));
