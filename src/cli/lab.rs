@@ -84,8 +84,8 @@ struct Up {
     /// Use addresses of this subnet [default: 172.17.8.0/24, or the next that this machine does not use]
     #[arg(long, value_name = "CIDR", conflicts_with = "names")]
     subnet: Option<String>,
-    /// Run these releases of Debian, `bookworm` or `trixie`; a list gives the hosts its releases in turn [default: that of
-    /// this machine]
+    /// Run these releases of Debian, `bookworm` or `trixie`; a list gives the hosts its releases in turn, and the lab's
+    /// inventory has the release of each host as `lab_release` [default: that of this machine]
     #[arg(long = "release", value_name = "RELEASES", value_delimiter = ',', conflicts_with = "names")]
     releases: Vec<Release>,
     /// Install these Debian packages on every host, such as `podman,python3`; each set of packages has an image of its own
