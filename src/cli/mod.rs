@@ -133,7 +133,8 @@ enum Command {
     Restart(unit_commands::Args),
     /// Show the status of units, as systemctl prints it on their machines
     ///
-    /// The exit code is that of systemctl. For a machine that does not answer, the last observed state is printed.
+    /// The exit code is that of systemctl. For several units, each is shown, and the exit code is that of the first that is
+    /// not active. For a machine that does not answer, the last observed state is printed.
     Status(on_machine::StatusArgs),
     /// Show the journal of a unit, from its machine
     ///

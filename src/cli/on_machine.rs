@@ -69,7 +69,7 @@ pub(super) struct SshArgs {
     command: Vec<String>,
 }
 
-/// Runs `muster status`.
+/// Runs `muster status`. Each unit is shown, and the exit code is that of the first that is not active, as in systemctl.
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResult {
     let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
     if units.is_empty() {
@@ -77,27 +77,36 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
     }
     let snapshot = look::read(&context.cluster().await?).await?;
     let requirements = RequirementsIndex::of(&snapshot);
-    let mut status = ExitStatus::Done;
+    let mut first = ExitStatus::Done;
     for (number, unit) in units.into_iter().enumerate() {
-        let machines = if requirements.is_global(&unit) {
-            machines_with(context, &snapshot, &unit)?
-        } else {
-            vec![machine_of(context, &snapshot, &unit, "loaded")?]
-        };
         if number > 0 {
             ui::result("\n");
         }
-        let now = Clock::start().now();
-        let mut unsure = ui::may_still_run(&snapshot, &unit, now);
-        unsure.extend(explain::ended_lease(&snapshot, &unit, now).map(|reason| format!("Unit {unit}: {reason}")));
-        ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-        let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
-        status = run_on(context, &snapshot, &unit, &machines, &script).await?;
-        if status != ExitStatus::Done {
+        let status = status_of_unit(context, &snapshot, &unit, requirements.is_global(&unit)).await;
+        let status = status.unwrap_or_else(|error| ui::report(&[error]));
+        if context.stop.is_cancelled() {
             return Ok(status);
         }
+        if first == ExitStatus::Done {
+            first = status;
+        }
     }
-    Ok(status)
+    Ok(first)
+}
+
+/// Prints the status of a unit on its machines.
+async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName, is_global: bool) -> CommandResult {
+    let machines = if is_global {
+        machines_with(context, snapshot, unit)?
+    } else {
+        vec![machine_of(context, snapshot, unit, "loaded")?]
+    };
+    let now = Clock::start().now();
+    let mut unsure = ui::may_still_run(snapshot, unit, now);
+    unsure.extend(explain::ended_lease(snapshot, unit, now).map(|reason| format!("Unit {unit}: {reason}")));
+    ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
+    let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+    run_on(context, snapshot, unit, &machines, &script).await
 }
 
 /// Runs a command about a unit on each of these machines, and returns how the first that failed ended.

@@ -213,6 +213,11 @@ async fn a_global_unit_is_shown_on_every_machine_that_reported_it() {
         ObservationTimes { at: Clock::start().now(), behind: [(id, Some(Timestamp::ZERO))].into(), continuous: false };
     let records = vec![keys.put(&Key::Health(id), &record), keys.put(&Key::Observed, &times)];
     store.commit(vec![], records).await.unwrap();
+    // Each unit is shown although one before it is not active.
+    let said = desk.muster(&["status", "nosuch", "other", "g"]);
+    let missing = |unit: &str| said.err.contains(&format!("Error: Unit {unit}.service does not exist\n"));
+    assert!(missing("nosuch") && missing("other"), "{said:#?}");
+    assert_eq!((said.code, said.out.as_str()), (Some(1), "\n\ncore-01:\n\ncore-02:\n"), "{said:#?}");
     // Both machines are asked although neither answers.
     let said = desk.muster(&["status", "g"]);
     let last = said.err.lines().filter(|line| line.starts_with("Hint: ")).collect::<Vec<_>>();
