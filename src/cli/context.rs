@@ -1,7 +1,5 @@
 //! The context of a command: its settings, and on demand the store and the connection to the hosts.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -11,14 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CommandError;
 use super::error::ExitStatus;
+use super::missed;
 use super::settings;
 use super::settings::Flags;
 use super::settings::Settings;
 use super::vault_passwords::PasswordSource;
 use crate::control::look;
 use crate::control::look::Look;
+use crate::control::look::Missed;
 use crate::control::membership::MembershipError;
-use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -140,25 +139,20 @@ impl Context {
         is_shown: impl Fn(&Snapshot, MachineId) -> bool,
     ) -> Result<Looked, CommandError> {
         let cluster = self.cluster().await?;
-        let Look { snapshot, missed, restoration_witness, has_controller, controlled_until } =
-            look::look(&cluster).await?;
+        let look = look::look(&cluster).await?;
         cluster.remote.close(CLOSE_LIMIT).await;
         let now = cluster.clock.now();
-        let mut hosts = BTreeMap::<String, Vec<&str>>::new();
-        for (machine, failure) in missed.iter().filter(|(machine, _)| is_shown(&snapshot, *machine)) {
-            let age = snapshot.observed_at(*machine).map(|at| now.since(at));
-            let name = snapshot.machines.get(machine).map_or("", |machine| &machine.name);
-            hosts.entry(messages::not_observed(failure.as_ref(), age)).or_default().push(name);
+        if !self.is_fleetctl {
+            let shown = look.missed.iter().filter(|(machine, _)| is_shown(&look.snapshot, *machine));
+            let (shown, here): (Vec<&Missed>, _) = (shown.collect(), leader_election::hostname());
+            for warning in missed::warnings(&look, &shown, now, &here) {
+                ui::warn(&warning);
+            }
+            for hint in missed::hints(&look, &shown, &here) {
+                ui::hint(&hint);
+            }
         }
-        for (note, hosts) in hosts.iter().filter(|_| !self.is_fleetctl) {
-            ui::warn(&messages::note_about_hosts(hosts, note));
-        }
-        let failures = missed.iter().filter_map(|(_, failure)| failure.as_ref()?.hint.as_deref());
-        let recorded = snapshot.health.values().filter(|record| record.health != Health::Alive);
-        let hints: BTreeSet<&str> = failures.chain(recorded.filter_map(|record| record.reason.hint())).collect();
-        for hint in hints.iter().filter(|_| !self.is_fleetctl) {
-            ui::hint(hint);
-        }
+        let Look { snapshot, restoration_witness, has_controller, controlled_until, .. } = look;
         let witness = restoration_witness.and_then(|machine| snapshot.machines.get(&machine));
         for machine in witness.iter().filter(|_| !self.is_fleetctl) {
             ui::warn(&format!("{} {RESTORED}", machine.name));

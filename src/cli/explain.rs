@@ -10,6 +10,7 @@ use super::unit_commands::parse_unit;
 use crate::core::explain;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
+use crate::core::model::Snapshot;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::event::repeats;
@@ -59,7 +60,8 @@ pub(super) async fn why(context: &Context, args: &WhyArgs) -> CommandResult {
 /// Runs `muster machine`.
 pub(super) async fn machine(context: &Context, command: &MachineCommand) -> CommandResult {
     let MachineCommand::Show { machine: name, output } = command;
-    let Looked { snapshot, now, has_controller } = context.look().await?;
+    let is_shown = |snapshot: &Snapshot, machine| find_machine(snapshot, name).is_ok_and(|shown| shown.id == machine);
+    let Looked { snapshot, now, has_controller } = context.look_at(is_shown).await?;
     let machine = find_machine(&snapshot, name)?;
     let events =
         latest(context, |event| event.subject.machine == Some(machine.id) && event.subject.unit.is_none()).await?;

@@ -20,6 +20,7 @@ mod lab;
 mod list;
 mod lock;
 mod membership;
+mod missed;
 mod on_machine;
 mod plan;
 mod play;

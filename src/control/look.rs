@@ -7,7 +7,6 @@ use super::timing::timing;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
 use crate::core::model::FailedAttempt;
-use crate::core::model::Failure;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
@@ -37,13 +36,18 @@ const NO_EPOCH: u64 = 0;
 /// How long a silent machine is not down. A look is shorter, so it finds no machine down.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
 
+/// A machine that could not be observed, with the failure of its visit; `None` if the visit did not end in time.
+pub type Missed = (MachineId, Option<FailedAttempt>);
+
 /// The records of a cluster after a look at its machines.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Look {
     /// The records, with the states and the health that were found.
     pub snapshot: Snapshot,
-    /// The machines that could not be observed, each with the failure of its visit; `None` if it did not end in time.
-    pub missed: Vec<(MachineId, Option<Failure>)>,
+    /// The machines that could not be observed.
+    pub missed: Vec<Missed>,
+    /// The host of the controller that has observed the machines; `None` if this process did.
+    pub observed_from: Option<String>,
     /// The machine that has shown that the store was restored from a backup.
     pub restoration_witness: Option<MachineId>,
     /// Set while a controller leads.
@@ -58,16 +62,19 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let holder = leader_election::current_leader(&context.store, &context.keys).await?;
     let has_controller = holder.as_ref().is_some_and(|holder| holder.kind == LeaderKind::Controller);
     let controlled_until = controlled_until(&snapshot, holder.as_ref());
-    let is_observed = has_controller && is_recent(&snapshot, context.clock.now());
+    let now = context.clock.now();
+    let is_observed = has_controller && is_recent(&snapshot, now);
     if snapshot.machines.is_empty() || is_observed {
-        let missed = overdue(&snapshot).into_iter().filter(|_| is_observed).map(|machine| (machine, None)).collect();
-        return Ok(Look { snapshot, missed, restoration_witness: None, has_controller, controlled_until });
+        let missed = if is_observed { not_current(&snapshot, now) } else { Vec::new() };
+        let observed_from = holder.filter(|_| is_observed).map(|holder| holder.host);
+        return Ok(Look { snapshot, missed, observed_from, has_controller, controlled_until, ..Look::default() });
     }
     let timing = timing(DetectionConfig { down_after: DOWN_AFTER, brake: BRAKE });
     let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, timing, snapshot);
     runner::observe(&mut reconciler, &context.remote, context.clock, LIMIT).await;
     let missed = reconciler.views().filter(|(_, view)| !view.answers());
-    let missed = missed.map(|(machine, view)| (machine, view.evidence.latest_failure().cloned())).collect();
+    let missed =
+        missed.map(|(machine, view)| (machine, view.evidence.latest_failure().map(FailedAttempt::from))).collect();
     let mut snapshot = reconciler.snapshot().clone();
     end_leases(&mut snapshot, controlled_until);
     note_misplaced(&mut snapshot, &reconciler);
@@ -78,7 +85,7 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
         Some(witness) => has_no_record(context, witness).await?.then_some(witness.machine),
         None => None,
     };
-    Ok(Look { snapshot, missed, restoration_witness, has_controller, controlled_until })
+    Ok(Look { snapshot, missed, observed_from: None, restoration_witness, has_controller, controlled_until })
 }
 
 /// Reports whether the store still has an earlier serial than a machine has seen. A leader may have counted and visited the
@@ -150,12 +157,10 @@ fn is_recent(snapshot: &Snapshot, now: Timestamp) -> bool {
     snapshot.observed.as_ref().is_some_and(|times| now.since(times.at) <= RECENT)
 }
 
-/// Returns the machines that are alive and that the controller has not observed recently: it waits for the end of a visit,
-/// which may stop units that take their time.
-pub(super) fn overdue(snapshot: &Snapshot) -> Vec<MachineId> {
-    let is_alive = |machine: &&MachineId| {
-        snapshot.health.get(machine).is_some_and(|record| matches!(record.health, Health::Alive | Health::Suspect))
-    };
-    let behind = snapshot.observed.iter().flat_map(|times| times.behind.keys());
-    behind.filter(is_alive).copied().collect()
+/// Returns the machines whose present state the controller does not know, each with the failure in its record. An alive one
+/// has none: the controller waits for the end of a visit, which may stop units that take their time.
+fn not_current(snapshot: &Snapshot, now: Timestamp) -> Vec<Missed> {
+    let missed = snapshot.machines.keys().filter(|machine| !snapshot.is_current(**machine, now));
+    let attempt = |machine| snapshot.health.get(machine)?.reason.attempt().cloned();
+    missed.map(|machine| (*machine, attempt(machine))).collect()
 }

@@ -249,7 +249,7 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
 }
 
 /// Removes `HOST:PORT: ` from a trouble.
-fn without_address(trouble: &str, host: &str) -> String {
+pub fn without_address(trouble: &str, host: &str) -> String {
     let Some((before, after)) = trouble.split_once(host).filter(|_| !host.is_empty()) else {
         return trouble.to_owned();
     };

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::leadership::controller_due;
 use super::leadership::yield_to_controller;
-use super::look::overdue;
 use super::problems::Problem;
 use super::problems::out_of_reach;
 use super::problems::problems;
@@ -209,13 +208,20 @@ fn unobserved(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
         let what = format!("the controller that leads has observed no machine for {} s", age.as_secs());
         return vec![Problem::general(TroubleKind::Unsettled, what)];
     }
-    let machines = overdue(snapshot).into_iter().filter_map(|machine| {
+    let machines = overdue(snapshot).filter_map(|machine| {
         let age = now.since(times.of(machine)?);
         let name = &snapshot.machines.get(&machine)?.name;
         (age > TRUSTED)
             .then(|| Problem::of_machine(machine, format!("{name} has not been observed for {} s", age.as_secs())))
     });
     machines.collect()
+}
+
+/// Returns the machines that are alive and that the controller has not observed recently: it waits for the end of a visit,
+/// which may stop units that take their time.
+fn overdue(snapshot: &Snapshot) -> impl Iterator<Item = MachineId> {
+    let is_alive = |machine: &MachineId| matches!(health_of(snapshot, *machine), Some(Health::Alive | Health::Suspect));
+    snapshot.observed.iter().flat_map(|times| times.behind.keys().copied()).filter(is_alive)
 }
 
 /// Reports whether the events say more about a unit that does not run.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::model::DesiredState;
-use crate::core::model::Failure;
 use crate::core::model::FilterReason;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Machine;
@@ -212,13 +211,21 @@ pub fn relayed(machine: &Machine, relay: &Machine) -> String {
     format!("{} has a path fault: going through {}", machine.name, relay.name)
 }
 
-/// A machine could not be observed, for this reason, and is shown as it was last observed.
-pub fn not_observed(why: Option<&Failure>, age: Option<Duration>) -> String {
-    let why = why.map_or_else(|| "no answer yet".to_owned(), |why| format!("{}: {}", why.phase, why.detail));
-    match age {
-        Some(age) => format!("not observed now ({why}): shown as of {}", super::ago(age)),
-        None => format!("not observed now ({why}), and never before"),
-    }
+/// Machines could not be observed, for this reason, and are shown as they were last observed, at most `age` ago. `from` is
+/// the host of the controller that tried, if that is another host.
+pub fn not_observed(machines: &[&str], why: &str, age: Option<Duration>, from: Option<&str>) -> String {
+    let from = from.map(|host| format!(" from {host}")).unwrap_or_default();
+    let note = match (age.map(super::ago), machines) {
+        (Some(ago), [_]) => format!("not observed now{from} ({why}): shown as of {ago}"),
+        (Some(ago), _) => format!("not observed now{from} ({why}): shown as of at most {ago}"),
+        (None, _) => format!("not observed now{from} ({why}), and never before"),
+    };
+    note_about_hosts(machines, &note)
+}
+
+/// Advice that was given on another host, where a controller runs.
+pub fn hint_for_host(host: &str, hint: &str) -> String {
+    format!("On {host}, where the controller runs: {hint}")
 }
 
 /// Returns the last observed state of a unit on a machine that cannot be asked now.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use muster::core::model::FailedAttempt;
 use muster::core::model::Health;
 use muster::core::model::HealthEvidence;
 use muster::core::model::HealthReason;
@@ -10,6 +11,8 @@ use muster::core::model::HoldDown;
 use muster::core::model::Machine;
 use muster::core::model::MachineId;
 use muster::core::model::ObservationTimes;
+use muster::core::model::PeerReports;
+use muster::core::model::Phase;
 use muster::core::model::Timestamp;
 use muster::runner::Clock;
 use muster::store::layout::Key;
@@ -79,6 +82,26 @@ async fn a_list_warns_only_of_machines_that_it_shows_and_counts_the_others() {
     assert!(said.out.is_empty() && said.err.contains(note) && !said.err.contains("not observed now"), "{said:#?}");
     let said = desk.muster(&["list-machines", "--all"]);
     assert!(said.err.contains("Warning: core-01: not observed now") && !said.err.contains("Note: 1"), "{said:#?}");
+}
+
+#[tokio::test]
+async fn a_warning_names_the_cause_that_the_controller_has_recorded_before_its_hint() {
+    let desk = cluster(Duration::ZERO, true).await;
+    let (store, keys) = desk.store().await;
+    let (detail, hint) = ("there is no key".to_owned(), Some("Name a key.".to_owned()));
+    let attempt = FailedAttempt { phase: Phase::Authenticate, detail, hint };
+    let reason = HealthEvidence::NoAnswer { seconds: 8, attempt, peers: PeerReports::default(), asked: false }.into();
+    let (health, since) = (Health::Sick, Timestamp::ZERO);
+    let record = HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() };
+    store.commit(vec![], vec![keys.put(&Key::Health(MachineId::from_bits(1)), &record)]).await.unwrap();
+    let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Controller).await.unwrap().unwrap();
+    for command in [&["list-machines"][..], &["list-units"], &["machine", "show", "core-01"], &["why", "a"]] {
+        let said = desk.muster(command);
+        let (warning, rest) = said.err.split_once(": shown as of ").unwrap_or_default();
+        assert_eq!(warning, "Warning: core-01: not observed now (authenticate: there is no key)", "{said:#?}");
+        assert!(rest.ends_with(" s ago\nHint: Name a key.\n"), "{said:#?}");
+    }
+    leadership.resign().await;
 }
 
 #[tokio::test]

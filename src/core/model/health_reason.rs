@@ -168,12 +168,17 @@ impl HealthReason {
 
     /// Returns what to do about the failure that decides the health, if that is known.
     pub fn hint(&self) -> Option<&str> {
+        self.attempt()?.hint.as_deref()
+    }
+
+    /// Returns the failure that decides the health, if it was a failure.
+    pub const fn attempt(&self) -> Option<&FailedAttempt> {
         match &self.evidence {
             HealthEvidence::Answers => None,
             HealthEvidence::VisitFailed(attempt)
             | HealthEvidence::AnswersThrough { direct: attempt, .. }
             | HealthEvidence::NoAnswer { attempt, .. }
-            | HealthEvidence::LoggingIn { before: attempt, .. } => attempt.hint.as_deref(),
+            | HealthEvidence::LoggingIn { before: attempt, .. } => Some(attempt),
         }
     }
 
