@@ -9,10 +9,12 @@ use crate::core::explain::NotRunning;
 use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
+use crate::core::model::FailoverBlock;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::Phase;
 use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -263,11 +265,16 @@ pub fn without_address(trouble: &str, host: &str) -> String {
     }
 }
 
-/// Returns the trouble of a machine whose failover is blocked, with the remedy. It is the same for all machines that the
-/// policy blocks at once.
+/// Returns the trouble of a machine whose failover is blocked: the evidence, the block and the remedy. A brake says itself that
+/// machines are silent, so its trouble is the same for all machines that have nothing else to say.
 fn blocked(record: &HealthRecord) -> Option<String> {
     let block = record.reason.block.as_ref()?;
-    Some(format!("{}: {block} (`muster failover --force` moves the units all the same)", record.health))
+    let is_limit = matches!(block, FailoverBlock::Limit { .. });
+    let attempt = record.reason.attempt();
+    let attempt = attempt.filter(|attempt| is_limit || attempt.phase > Phase::Connect || attempt.hint.is_some());
+    let hint = record.reason.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let cause = attempt.map(|attempt| format!("{attempt}{hint}; ")).unwrap_or_default();
+    Some(format!("{}: {cause}{block} (`muster failover --force` moves the units all the same)", record.health))
 }
 
 /// Returns the problem of a launched unit on a machine that it belongs on.
@@ -311,4 +318,41 @@ fn strict_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) 
     let is_strict = snapshot.file(unit).is_some_and(|file| Class::binding(file) == Class::Strict);
     let what = hold.tell(is_strict, |machine| snapshot.full_name_of(machine));
     Some(Problem::of_unit(TroubleKind::Lease, unit, Some(machine), what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::FailedAttempt;
+    use crate::core::model::HealthEvidence;
+    use crate::core::model::HealthReason;
+    use crate::core::model::PeerReports;
+
+    #[test]
+    fn a_machine_whose_failover_is_blocked_has_the_evidence_the_block_and_the_remedy() {
+        let told = |phase, detail: &str, hint: Option<&str>, block| {
+            let attempt = FailedAttempt { phase, detail: detail.to_owned(), hint: hint.map(str::to_owned) };
+            let evidence =
+                HealthEvidence::NoAnswer { seconds: 9, attempt, peers: PeerReports::default(), asked: false };
+            let reason = HealthReason { block: Some(block), ..evidence.into() };
+            let (health, since) = (Health::Unreachable, Timestamp::ZERO);
+            blocked(&HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() }).unwrap()
+        };
+        let (limit, brake) =
+            (FailoverBlock::Limit { moved: 3, minutes: 10 }, FailoverBlock::Brake { silent: 2, all: 3 });
+        let end = "(`muster failover --force` moves the units all the same)";
+        assert_eq!(
+            told(Phase::KeyExchange, "the host key has changed", Some("Remove the old key."), limit.clone()),
+            format!("unreachable: key exchange: the host key has changed (Remove the old key.); {limit} {end}")
+        );
+        assert_eq!(
+            told(Phase::Connect, "no answer", None, limit.clone()),
+            format!("unreachable: connect: no answer; {limit} {end}")
+        );
+        assert_eq!(told(Phase::Connect, "no answer", None, brake.clone()), format!("unreachable: {brake} {end}"));
+        assert_eq!(
+            told(Phase::KeyExchange, "the host key has changed", None, brake.clone()),
+            format!("unreachable: key exchange: the host key has changed; {brake} {end}")
+        );
+    }
 }
