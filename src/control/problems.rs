@@ -111,9 +111,13 @@ impl Problem {
         self.job.as_ref().or(self.unit.as_ref())
     }
 
-    /// Returns which commands show more about a unit; `None` if the problem is about none.
+    /// Returns which commands show more about a unit; `None` if the problem is about none. A unit that is on no machine has no
+    /// journal.
     pub fn commands(&self) -> Option<String> {
         let (unit, failed) = self.unit.as_ref().zip(self.failed_unit())?;
+        if self.machine.is_none() {
+            return Some(format!("`muster why {unit}` shows more."));
+        }
         Some(format!("`muster why {unit}` and `muster journal {failed}` show more."))
     }
 
@@ -354,5 +358,16 @@ mod tests {
             told(Phase::KeyExchange, "the host key has changed", None, brake.clone()),
             format!("unreachable: key exchange: the host key has changed; {brake} {end}")
         );
+    }
+
+    #[test]
+    fn a_unit_on_no_machine_has_no_journal() {
+        let unit: UnitName = "a.service".parse().unwrap();
+        let commands = |machine| {
+            Problem::of_unit(TroubleKind::Unschedulable, &unit, machine, String::new()).commands().unwrap_or_default()
+        };
+        assert_eq!(commands(None), "`muster why a.service` shows more.");
+        let on = commands(Some(MachineId::from_bits(1)));
+        assert_eq!(on, "`muster why a.service` and `muster journal a.service` show more.");
     }
 }
