@@ -42,14 +42,8 @@ const BYTES: usize = 16 << 10;
 
 /// Adds to each problem of a unit what its host says about it. A host that does not answer adds nothing.
 pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems: &mut [Problem]) {
-    // What the host says about a unit of this name that could not be loaded is about another unit. A unit that has not left
-    // a machine, or has not stopped, runs there.
-    let is_other = |kind| {
-        use TroubleKind::{Draining, LoadFailed, StartedByAnother, StillElsewhere};
-        matches!(kind, LoadFailed | StillElsewhere | Draining | StartedByAnother)
-    };
     let asked = problems.iter().enumerate();
-    let asked = asked.filter(|(_, problem)| !problem.unreachable && !is_other(problem.kind));
+    let asked = asked.filter(|(_, problem)| !problem.unreachable && may_have_failed(snapshot, problem));
     let asked = asked.filter_map(|(index, problem)| {
         let machine = snapshot.machines.get(problem.machine.as_ref()?)?;
         let restarts = problem.kind == TroubleKind::Restarting;
@@ -62,6 +56,22 @@ pub(super) async fn add(context: &ClusterContext, snapshot: &Snapshot, problems:
             let told = details(&answer, problem.kind == TroubleKind::Restarting);
             problem.details = without_repetitions(told, &problem.what);
         }
+    }
+}
+
+/// Reports whether a problem may be the fault of the unit's own process. A unit that has not left a machine, has not stopped or
+/// fits nowhere runs. What the host says about a unit that could not be loaded is about an earlier unit of this name.
+fn may_have_failed(snapshot: &Snapshot, problem: &Problem) -> bool {
+    use TroubleKind::{JobFailed, NotActive, Restarting, StepFailed, StillChanging, TimedOut};
+    let runs_well = || {
+        let (unit, machine) = problem.unit.as_ref().zip(problem.machine)?;
+        let state = snapshot.states.get(unit)?.get(&machine)?;
+        Some(state.is_well(snapshot.file(unit).is_some_and(|file| file.is_oneshot())))
+    };
+    match problem.kind {
+        NotActive | Restarting | JobFailed | StepFailed | StillChanging => true,
+        TimedOut => runs_well() != Some(true),
+        _ => false,
     }
 }
 
@@ -161,6 +171,8 @@ fn last_end(messages: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::MachineId;
+    use crate::core::model::Write;
 
     #[test]
     fn an_answer_becomes_the_result_and_the_lines_of_the_journal() {
@@ -191,6 +203,26 @@ mod tests {
         assert_eq!(first("0", &format!("{again}{killed}")), "signal 9, ");
         assert_eq!(first("0", &format!("{again}{again}")), "exit code 0, ");
         assert_eq!(first("0", ""), "", "the journal has lost it");
+    }
+
+    #[test]
+    fn only_a_unit_that_may_have_failed_is_asked_about() {
+        use TroubleKind::{Draining, LoadFailed, NotActive, TimedOut, Unschedulable};
+        let (unit, machine): (UnitName, _) = ("a.service".parse().unwrap(), MachineId::from_bits(1));
+        let state = |active: &str| {
+            let (sub, hash) = ("x", "0".repeat(40));
+            let state =
+                serde_json::json!({"load": "loaded", "active": active, "sub": sub, "hash": hash, "launched": true});
+            Write::State(unit.clone(), machine, serde_json::from_value(state).unwrap())
+        };
+        let asked = |kind, active| {
+            let mut snapshot = Snapshot::default();
+            snapshot.apply(state(active));
+            may_have_failed(&snapshot, &Problem::of_unit(kind, &unit, Some(machine), String::new()))
+        };
+        assert!(asked(NotActive, "failed") && asked(TimedOut, "failed"));
+        assert!(!asked(TimedOut, "active") && !asked(Unschedulable, "active"));
+        assert!(!asked(Draining, "active") && !asked(LoadFailed, "failed"));
     }
 
     #[test]
