@@ -236,7 +236,9 @@ fn decide<'a>(
             // The problem names no unit: no command shows more about a unit that does not exist.
             Err(InvalidCommand::Unknown(unit, similar)) if command.verb != Verb::Restart => {
                 let error = InvalidCommand::Unknown(unit, Vec::new()).to_string();
-                let details = similar.iter().map(|unit| format!("did you mean {unit}?")).collect();
+                let is_left =
+                    |unit: &&UnitName| command.verb != Verb::Destroy || !commands.iter().any(|it| it.unit == **unit);
+                let details = similar.iter().filter(is_left).map(|unit| format!("did you mean {unit}?")).collect();
                 problems.push(Problem { details, ..Problem::general(TroubleKind::UnknownUnit, error) });
             }
             Err(error) => return Err(error),

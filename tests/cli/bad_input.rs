@@ -114,6 +114,16 @@ fn an_unknown_unit_among_others_keeps_none_of_them_from_being_destroyed() {
 }
 
 #[test]
+fn a_unit_that_is_destroyed_is_not_suggested_for_an_unknown_one() {
+    let desk = Desk::new();
+    for name in ["u11.service", "u12.service", "u13.service"] {
+        desk.muster(&["submit", desk.write(name, unit(name))]).ok();
+    }
+    let said = desk.muster(&["destroy", "u1", "u11", "u12"]);
+    assert_eq!(said.err, "Error: Unit u1.service does not exist\n  did you mean u13.service?\n");
+}
+
+#[test]
 fn an_unknown_unit_is_an_error() {
     let desk = Desk::new();
     for verb in ["submit", "load", "start"] {
