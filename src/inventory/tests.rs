@@ -262,18 +262,21 @@ fn toml_is_read_as_ansible_reads_it() {
     for (text, expected) in [
         ("[web]\nchildren = \"x\"\n", "2:12: `children` must be a list of names, and this is text"),
         ("[web]\nchildren = [1]\n", "2:13: `children` must be a list of names, and this is a number"),
-        ("[web]\nhosts = [\"a\"]\n", "2:9: the `hosts` of group `web` must be a map, not a list"),
-        ("[web.hosts]\n\n'ü' = 1\n", "3:7: the variables of host `ü` must be a map, not a number"),
+        ("[web]\nhosts = [\"a\"]\n", "2:9: the `hosts` of group `web` must be a table, not a list"),
+        ("[web.hosts]\n\n'ü' = 1\n", "3:7: the variables of host `ü` must be a table, not a number"),
         ("[web]\nother = 1\n", "2:1: group `web` has no `other`"),
         ("[all.vars]\nx = inf\n", "2:5: `inf` and `nan` are not supported"),
         ("[all.vars]\nx = 99999999999999999999\n", "2:5: the number has more than 64 bits"),
-        ("fruit = 3\n", "1:9: group `fruit` must be a map, not a number"),
+        ("fruit = 3\n", "1:9: group `fruit` must be a table, not a number"),
         ("x = \n", "1:"),
     ] {
         std::fs::write(&file, text).unwrap();
         let error = Inventory::load(std::slice::from_ref(&file)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}:{expected}", file.display())), "{text:?}: {error}");
     }
+    std::fs::write(&file, "[web]\nhosts = [\"a\"]\n").unwrap();
+    let hint = Inventory::load(std::slice::from_ref(&file)).unwrap_err().hint();
+    assert_eq!(hint.as_deref(), Some("Write a table, such as `hosts = { web1 = {} }` or `[GROUP.hosts.web1]`."));
 }
 
 #[test]

@@ -14,6 +14,13 @@ use super::document::Content;
 use super::document::Key;
 use super::document::Node;
 use super::yaml;
+use super::yaml::Words;
+
+/// The words for an error in a TOML file.
+const TOML: Words = Words {
+    map: "a table",
+    instead_of_list: "Write a table, such as `hosts = { web1 = {} }` or `[GROUP.hosts.web1]`.",
+};
 
 /// Adds the hosts, groups and variables of a TOML file to the builder.
 pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
@@ -29,7 +36,7 @@ pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> R
             *children = reader.children(children)?;
         }
     }
-    yaml::read_groups(file, &Node::new(Position::new(1, 1), Content::Map(groups)), builder)
+    yaml::read_groups(file, &Node::new(Position::new(1, 1), Content::Map(groups)), TOML, builder)
 }
 
 /// Returns where each line begins.

@@ -15,18 +15,36 @@ use super::document::Node;
 /// The keys of a group.
 const SECTIONS: [&str; 3] = ["hosts", "vars", "children"];
 
+/// The words for an error in a YAML file.
+const YAML: Words =
+    Words { map: "a map", instead_of_list: "Write each entry as `name:` with a colon, without the dash." };
+
+/// The words of a file format for errors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words {
+    /// A map, with its article.
+    pub(super) map: &'static str,
+    /// What to write instead of a list.
+    pub(super) instead_of_list: &'static str,
+}
+
 /// Adds the hosts, groups and variables of a YAML file to the builder.
 ///
 /// Returns warnings.
 pub(super) fn read(file: &Path, text: &str, builder: &mut InventoryBuilder) -> Result<Vec<Diagnostic>, Diagnostic> {
     let (document, repeated) = document::read_repeated(file, text)?;
-    read_groups(file, &document, builder)?;
+    read_groups(file, &document, YAML, builder)?;
     Ok(repeated)
 }
 
 /// Adds the hosts, groups and variables of a document to the builder.
-pub(super) fn read_groups(file: &Path, document: &Node, builder: &mut InventoryBuilder) -> Result<(), Diagnostic> {
-    let mut parser = YamlParser { file, builder };
+pub(super) fn read_groups(
+    file: &Path,
+    document: &Node,
+    words: Words,
+    builder: &mut InventoryBuilder,
+) -> Result<(), Diagnostic> {
+    let mut parser = YamlParser { file, words, builder };
     let groups = parser.map(document, "an inventory")?;
     let plugin = groups.iter().find(|(key, _)| key.text == "plugin");
     if let Some((key, name)) = plugin.and_then(|(key, node)| Some((key, node.text()?))) {
@@ -39,6 +57,7 @@ pub(super) fn read_groups(file: &Path, document: &Node, builder: &mut InventoryB
 
 struct YamlParser<'a> {
     file: &'a Path,
+    words: Words,
     builder: &'a mut InventoryBuilder,
 }
 
@@ -49,13 +68,14 @@ impl YamlParser<'_> {
 
     /// Returns a map's entries. Null is an empty map.
     fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Diagnostic> {
+        let Words { map, instead_of_list } = self.words;
         match &node.content {
             Content::Map(entries) => Ok(entries),
             _ if node.is_null() => Ok(&[]),
-            Content::List(_) => Err(self
-                .error(node, format!("{what} must be a map, not a list"))
-                .hint("Write each entry as `name:` with a colon, without the dash.")),
-            Content::Scalar(_) => Err(self.error(node, format!("{what} must be a map, not {}", node.kind()))),
+            Content::List(_) => {
+                Err(self.error(node, format!("{what} must be {map}, not a list")).hint(instead_of_list))
+            }
+            Content::Scalar(_) => Err(self.error(node, format!("{what} must be {map}, not {}", node.kind()))),
         }
     }
 
