@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -54,7 +55,9 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     }
     rows.extend(drain(snapshot, why, now).map(|text| ("Drain", text)));
     rows.extend(failed_loads(snapshot, why, now).map(|text| ("Load failed", text)));
-    rows.extend(why.placement_error.iter().map(|error| ("No place", error.to_string())));
+    let told = causes_of_failed_loads(why);
+    let untold = |text: String| told.iter().fold(text, |text, said| text.replace(&format!(": {said}"), ""));
+    rows.extend(why.placement_error.iter().map(|error| ("No place", untold(error.to_string()))));
     for (machine, state) in &why.states {
         let seen = last_seen(snapshot, *machine, now);
         rows.push(("State", format!("{state} on {}{seen}", snapshot.name_of(*machine))));
@@ -62,13 +65,14 @@ pub fn unit(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events: &[E
     let unknown = unknown(snapshot, why);
     let is_told = |reason: &&NotRunning| matches!(reason, NotRunning::MachineUnavailable { .. }) && !unknown.is_empty();
     let reasons = why.not_running.iter().filter(|reason| !is_told(reason));
-    rows.extend(reasons.map(|reason| (label(reason), not_running(reason, now))));
+    rows.extend(reasons.map(|reason| (label(reason), untold(not_running(reason, now)))));
     rows.extend(unknown.into_iter().map(|text| ("Unknown", text)));
     rows.extend(explain::slow_leases(snapshot, name).map(|(id, grant)| ("Slow host", slow_host(snapshot, id, grant))));
     let mut text = lay_out(rows, false);
     let header = [["MACHINE", "IN THE WAY"].map(str::to_owned)].into_iter();
     let filter_reasons = why.filter_reasons.iter().map(|(machine, reasons)| {
-        let reasons: Vec<String> = reasons.iter().map(|it| filter_reason(snapshot, *machine, it, now)).collect();
+        let reasons: Vec<String> =
+            reasons.iter().map(|it| untold(filter_reason(snapshot, *machine, it, now))).collect();
         let text = if reasons.is_empty() { "nothing".to_owned() } else { reasons.join("; ") };
         [snapshot.name_of(*machine), text]
     });
@@ -139,6 +143,12 @@ fn slow_host(snapshot: &Snapshot, machine: MachineId, grant: &Grant) -> String {
         "systemd on {name} took at least {renewal} s to renew the lease, so {slack} s are added to the bound: if {name} falls \
          silent, this unit starts elsewhere after {bound} s; more processor time for {name} or a fence command helps"
     )
+}
+
+/// Returns what hosts said when they could not load the unit's file. It is written once, however many machines said it.
+fn causes_of_failed_loads(why: &Explanation) -> BTreeSet<&str> {
+    let loads = why.placement.iter().flat_map(|placement| &placement.failed_loads);
+    loads.filter(|load| load.hash == why.hash && !load.said.is_empty()).map(|load| load.said.as_str()).collect()
 }
 
 /// Returns where the unit's file could not be loaded, what the host said and when, one text for each cause.

@@ -314,6 +314,22 @@ fn a_load_that_failed_for_one_cause_on_several_machines_is_one_line() {
 }
 
 #[test]
+fn what_hosts_said_about_a_file_is_written_once() {
+    let mut snapshot = strict(None);
+    let (hash, said) = (snapshot.units[&web()].hash, "bad file: no line".to_owned());
+    let load = FailedLoad { machine: core().id, hash, said: said.clone(), at: at(NOW - 3) };
+    snapshot.placements.get_mut(&web()).unwrap().failed_loads.push(load);
+    let mut why = explain::explain(&snapshot, &web(), at(NOW)).unwrap();
+    let other = MachineId::from_bits(7);
+    why.filter_reasons = [core().id, other].map(|id| (id, vec![FilterReason::LoadFailed(said.clone())])).into();
+    why.not_running = vec![NotRunning::LoadFailed { name: "core-01".to_owned(), said, runs_earlier: true }];
+    let text = unit(&snapshot, &web(), &why, &[], at(NOW));
+    assert_eq!(text.matches("bad file").count(), 1, "{text}");
+    assert!(text.contains("because the present one could not be loaded\n"), "{text}");
+    assert_eq!(text.matches("the load failed there\n").count(), 2, "{text}");
+}
+
+#[test]
 fn old_evidence_has_its_age_and_a_lease_that_no_process_renews_says_so() {
     let mut snapshot = strict(Some(grant(None, None)));
     let attempt = FailedAttempt { phase: Phase::Connect, detail: "no answer".to_owned(), hint: None };
