@@ -9,6 +9,7 @@ use std::time::Instant;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
+use muster::remote::CapturedOutput;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Password;
@@ -197,6 +198,19 @@ async fn calls_for_one_host_queue_on_one_connection() {
     });
     futures_util::future::join_all(calls).await;
     assert_eq!(host.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_command_counts_from_the_connection() {
+    for fault in [Fault::SayAndStall("SSH-2.0-OpenSSH_9.9\r\n"), Fault::StallAtKeys] {
+        let host = FakeHost::start(&[fault]).await;
+        let ssh = Ssh::new(host.options(hurry(Phase::Close)));
+        let command = Command { script: "true".to_owned(), limit: Some(SHORT), ..Command::default() };
+        let began = std::time::Instant::now();
+        let failure = ssh.exec(&host.target(), &command, &mut CapturedOutput::with_limit(1 << 10)).await.unwrap_err();
+        assert_eq!(failure.to_string(), "core-01: connect: nothing came back within 300 ms");
+        assert!(began.elapsed() < LONG, "{fault:?}");
+    }
 }
 
 #[tokio::test]

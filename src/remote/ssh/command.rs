@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use russh::ChannelMsg;
 use russh::Sig;
+use tokio::time::Instant;
 
 use super::connection::Session;
 use super::failure::ErrorContext;
@@ -63,13 +64,13 @@ pub(super) fn head(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, F
     Ok(format!("{password}muster-script:{line}\n").into_bytes())
 }
 
-/// Runs a command and returns its exit.
+/// Runs a command and returns its exit. Its limit counts from `began`.
 pub(super) async fn run(
     session: &mut Session,
     command: &Command,
     sink: &mut dyn Sink,
     host: &str,
-    start: Duration,
+    (start, began): (Duration, Instant),
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
     let (head, stdin) = (head(command, at)?, command.stdin.clone());
@@ -95,7 +96,7 @@ pub(super) async fn run(
     let exit = match command.limit {
         None => exchange.await?,
         Some(limit) => {
-            if let Ok(exit) = tokio::time::timeout(limit, exchange).await {
+            if let Ok(exit) = tokio::time::timeout(limit.saturating_sub(began.elapsed()), exchange).await {
                 exit?
             } else {
                 let _ = write.signal(Sig::TERM).await;

@@ -83,6 +83,9 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 
+/// How long after its limit a command is still ended on the host, if it has started there.
+const ENDING: Duration = Duration::from_millis(100);
+
 /// How many handshakes run at once through one jump host: sshd(8) there drops more than ten (`MaxStartups`).
 const MAX_HANDSHAKES_PER_JUMP: usize = 8;
 
@@ -264,6 +267,7 @@ impl Ssh {
         target: &Target,
         command: &Command,
         sink: &mut dyn Sink,
+        began: Instant,
     ) -> Result<Option<Exit>, Failure> {
         if command.runner == ScriptRunner::OwnChannel || !command.stdin.is_empty() {
             return Ok(None);
@@ -279,7 +283,7 @@ impl Ssh {
                 Some(shell) => shell,
                 None => UserShell::open(&self.connection(&host, name).await?, run_as, name, start).await?,
             };
-            match shell.run(command, sink, name, start).await? {
+            match shell.run(command, sink, name, (start, began)).await? {
                 Ran::ShellWaits(exit) => {
                     host.user_shells.put(command.run_as.clone(), shell);
                     return Ok(Some(exit));
@@ -462,17 +466,22 @@ impl Remote for Ssh {
     }
 
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
+        let began = Instant::now();
         let call = async {
             if target.connection == Carrier::Local {
                 return local::run(command, sink, &target.name).await;
             }
-            if let Some(exit) = self.exec_in_user_shell(target, command, sink).await? {
+            if let Some(exit) = self.exec_in_user_shell(target, command, sink, began).await? {
                 return Ok(exit);
             }
             let mut session = self.session(target, Phase::Run).await?;
-            command::run(&mut session, command, sink, &target.name, self.options().deadlines.shell).await
+            command::run(&mut session, command, sink, &target.name, (self.options().deadlines.shell, began)).await
         };
-        guarded(&target.name, call).await
+        let Some(limit) = command.limit else { return guarded(&target.name, call).await };
+        // A command that has started is ended before that.
+        let ended = tokio::time::timeout(limit.saturating_add(ENDING), guarded(&target.name, call)).await;
+        let at = ErrorContext { host: &target.name, phase: Phase::Connect };
+        ended.unwrap_or_else(|_| Err(at.silent(limit)))
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {
@@ -502,7 +511,7 @@ impl Remote for Ssh {
                 Err(_) => connection.answers(at).await.map(|()| false),
             }
         };
-        at.within(limit + SIGN_OF_LIFE, answer).await
+        at.within(limit + SIGN_OF_LIFE, Box::pin(answer)).await
     }
 
     async fn forget(&self, target: &Target) {
