@@ -10,6 +10,7 @@ use muster::core::model::Phase;
 use muster::remote::CapturedOutput;
 use muster::remote::Command;
 use muster::remote::Exit;
+use muster::remote::Password;
 use muster::remote::Remote as _;
 use muster::remote::RunAs;
 use muster::remote::ScriptRunner;
@@ -287,6 +288,41 @@ async fn a_shell_that_does_not_start_is_the_failure_of_its_command() {
     assert_eq!(failure.detail, "the host does not allow root: sudo: a password is required");
     let Some(stage) = Stage::start("ForceCommand echo This account is not available.; exit 1") else { return };
     assert_eq!(stage.run(ScriptRunner::UserShell, "true").await, ended(1, "", ""));
+}
+
+#[tokio::test]
+async fn sudo_gets_a_password_once_and_the_script_only_after_that() {
+    // A sudo that asks for a password, up to three times, and tells how often.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let asks = |password: &str| {
+        let log = log.path().display();
+        format!(
+            "ForceCommand for n in 1 2 3; do printf muster-asks-for-the-password-of:alice: >&2; IFS= read -r p || exit 1; \
+             echo $n >>{log}; [ \"$p\" = {password} ] && exec sh -c \"$SSH_ORIGINAL_COMMAND\"; echo Sorry, try again. >&2; \
+             done; echo sudo: 3 incorrect password attempts >&2; exit 1"
+        )
+    };
+    let command = |runner| {
+        let run_as = RunAs::user("root", Some(Password::new("right").unwrap())).unwrap();
+        Command {
+            script: "echo out; cat".to_owned(),
+            run_as: Some(run_as),
+            runner,
+            limit: Some(LIMIT),
+            ..Command::default()
+        }
+    };
+    for runner in [ScriptRunner::UserShell, ScriptRunner::OwnChannel] {
+        let Some(stage) = Stage::start(&asks("right")) else { return };
+        assert_eq!(stage.exec(command(runner)).await.unwrap(), ended(0, "out\n", ""), "{runner:?}");
+        let Some(stage) = Stage::start(&asks("other")) else { return };
+        std::fs::write(log.path(), "").unwrap();
+        let failure = stage.exec(command(runner)).await.unwrap_err();
+        assert_eq!((failure.phase, failure.kind), (Phase::Shell, FailureKind::Denied));
+        assert_eq!(failure.detail, "sudo refused the password of alice");
+        assert!(failure.hint.unwrap().starts_with("Check the password of "));
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "1\n", "one attempt");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::connection::Session;
 use super::failure::ErrorContext;
 use super::failure::denied_user;
+use super::failure::refused_password;
+use super::started::PROMPT;
 use super::started::Started;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
@@ -24,6 +26,9 @@ use crate::remote::Sink;
 
 /// How long a command that has exited may leave the channel open and silent: a process it started may hold its stdout.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// How long sudo may take to check a password.
+const SUDO_LIMIT: Duration = Duration::from_secs(30);
 
 /// The detail of the failure of a command of which the end is not known.
 pub(super) const NO_EXIT: &str = "the host closed the channel and did not report how the command ended";
@@ -51,17 +56,65 @@ const USER: &str = r#"sh -c 'test "$(id -un)" = "$1" && exec sh -c "$0"; test "$
 /// The end of such a line, up to the user's name.
 const END: &str = concat!(r#" -u "$1" sh -c "$0"' '"#, read_script!(), "' ");
 
-/// Returns the first part of the stdin of [`START`]: a password if there is one, then the script as one line for
-/// `printf %b`. The bytes for the script follow.
+/// Returns the first part of the stdin of [`START`]: the script as one line for `printf %b`. The bytes for the script
+/// follow. A password comes before it: see [`password_line`].
 pub(super) fn head(command: &Command, at: ErrorContext<'_>) -> Result<Vec<u8>, Failure> {
     let script = command.whole_script();
     if script.contains('\0') {
         return Err(at.local("the command contains a NUL byte"));
     }
     let line = script.replace('\\', r"\\").replace('\n', r"\n");
-    let password = command.run_as.as_ref().and_then(RunAs::password).map(|password| format!("{}\n", password.text()));
-    let password = password.unwrap_or_default();
-    Ok(format!("{password}muster-script:{line}\n").into_bytes())
+    Ok(format!("muster-script:{line}\n").into_bytes())
+}
+
+/// Returns the line with the password for sudo. The script follows only when sudo has started the command: sudo would read
+/// it as further passwords if it refuses the first.
+pub(super) fn password_line(run_as: Option<&RunAs>) -> Option<Vec<u8>> {
+    Some(format!("{}\n", run_as?.password()?.text()).into_bytes())
+}
+
+/// Gives sudo its password, if there is one, and waits until the command has started. Returns the exit if it ended instead.
+pub(super) async fn become_user(
+    session: &mut Session,
+    run_as: Option<&RunAs>,
+    output: &mut Started<'_, impl Sink + ?Sized>,
+    at: ErrorContext<'_>,
+) -> Result<Option<Exit>, Failure> {
+    let Some(line) = password_line(run_as) else { return Ok(None) };
+    // A refusal or the end is read below.
+    let _ = session.write.data_bytes(line).await;
+    let shell = ErrorContext { phase: Phase::Shell, ..at };
+    shell.within(SUDO_LIMIT, admitted(session, output, at)).await
+}
+
+/// Waits until the command has started or ended.
+async fn admitted(
+    session: &mut Session,
+    output: &mut Started<'_, impl Sink + ?Sized>,
+    at: ErrorContext<'_>,
+) -> Result<Option<Exit>, Failure> {
+    let mut exit = None;
+    while !output.has_started() {
+        match session.wait().await {
+            Some(ChannelMsg::Data { data }) => output.stdout(&data),
+            Some(ChannelMsg::ExtendedData { data, .. }) => output.stderr(&data),
+            Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Code(exit_status)),
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => exit = Some(Exit::Signal(name(&signal_name))),
+            Some(ChannelMsg::Close) | None => {
+                return exit.map(Some).ok_or_else(|| session.connection.lost(at, NO_EXIT));
+            }
+            Some(_) => {}
+        }
+        if output.is_too_noisy() {
+            return Err(at.failure(FailureKind::Sick, "the login shell prints without end"));
+        }
+        if output.is_refused() {
+            // Without a further password, sudo makes no further attempt.
+            let _ = session.write.eof().await;
+            return Err(refused_password(&output.user(), at));
+        }
+    }
+    Ok(None)
 }
 
 /// Runs a command and returns its exit. Its limit counts from `began`.
@@ -86,6 +139,9 @@ pub(super) async fn run(
     };
     let mut output = Started::new(sink);
     let exchange = async {
+        if let Some(exit) = become_user(session, command.run_as.as_ref(), &mut output, at).await? {
+            return Ok(exit);
+        }
         let read = read(session, &mut output, at);
         tokio::pin!(send, read);
         tokio::select! {
@@ -114,16 +170,23 @@ pub(super) async fn run(
 pub(super) fn line(run_as: Option<&RunAs>) -> Cow<'static, str> {
     let Some(user) = run_as else { return Cow::Borrowed(START) };
     let start = if user.is_root() { ROOT } else { USER };
-    let sudo = if user.password().is_some() { r#"sudo -H -S -p """# } else { "sudo -H -n" };
-    Cow::Owned([start, sudo, END, user.name()].concat())
+    let sudo = match user.password() {
+        Some(_) => format!("sudo -H -S -p {PROMPT}%p:"),
+        None => "sudo -H -n".to_owned(),
+    };
+    Cow::Owned([start, &sudo, END, user.name()].concat())
 }
 
 /// Ends the output. Returns the failure of a command that never started because sudo or su refused.
 pub(super) fn refusal(output: Started<'_, impl Sink + ?Sized>, run_as: Option<&RunAs>, host: &str) -> Option<Failure> {
     let user = run_as?;
+    let at = ErrorContext { host, phase: Phase::Shell };
+    if user.password().is_some() && output.is_refused() {
+        return Some(refused_password(&output.user(), at));
+    }
     // The line itself prints nothing: a message of sudo or su says that it refused.
     let said = output.end().filter(|said| said.contains("sudo: ") || said.contains("su: "))?;
-    Some(denied_user(&said, user, ErrorContext { host, phase: Phase::Shell }))
+    Some(denied_user(&said, user, at))
 }
 
 /// Waits until the host reports whether it starts the command.

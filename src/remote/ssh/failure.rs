@@ -91,6 +91,14 @@ pub(super) fn denied_user(said: &str, user: &RunAs, at: ErrorContext<'_>) -> Fai
     hint(at.failure(FailureKind::Denied, detail), advice)
 }
 
+/// Makes a failure of a `sudo` that refused the password of a user.
+pub(super) fn refused_password(user: &str, at: ErrorContext<'_>) -> Failure {
+    let of = if user.is_empty() { String::new() } else { format!(" of {user}") };
+    let detail = format!("sudo refused the password{of}");
+    let failure = ErrorContext { phase: Phase::Shell, ..at }.failure(FailureKind::Denied, detail);
+    hint(failure, "Check the password of `--ask-become-pass`, `--become-password-file` or `ansible_become_password`.")
+}
+
 fn failure_kind(kind: io::ErrorKind) -> FailureKind {
     use io::ErrorKind;
     match kind {

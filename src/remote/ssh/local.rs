@@ -8,6 +8,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Child;
+use tokio::sync::oneshot;
 
 use super::command;
 use super::failure::ErrorContext;
@@ -25,6 +26,7 @@ const BUFFER: usize = 8 << 10;
 /// Runs a command and returns its exit. The command is killed if the call is dropped.
 pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
+    let password = command::password_line(command.run_as.as_ref());
     let fed = [command::head(command, at)?.into(), command.stdin.clone()];
     let mut process = tokio::process::Command::new("/bin/sh");
     process.arg("-c").arg(&*command::line(command.run_as.as_ref())).kill_on_drop(true);
@@ -34,7 +36,7 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().map_err(|error| at.local(format!("cannot start /bin/sh: {error}")))?;
     let mut output = Started::new(sink);
-    let exchange = exchange(&mut child, fed, &mut output);
+    let exchange = exchange(&mut child, (password, fed), &mut output);
     let exit = match command.limit {
         None => exchange.await,
         Some(limit) => tokio::time::timeout(limit, exchange)
@@ -47,12 +49,21 @@ pub(super) async fn run(command: &Command, sink: &mut dyn Sink, host: &str) -> R
 
 async fn exchange(
     child: &mut Child,
-    fed: [Bytes; 2],
+    (password, fed): (Option<Vec<u8>>, [Bytes; 2]),
     output: &mut Started<'_, dyn Sink + '_>,
 ) -> std::io::Result<Exit> {
     let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (may_feed, feeds) = oneshot::channel();
+    let mut may_feed = Some(may_feed);
     let feed = async move {
         if let Some(stdin) = &mut stdin {
+            if let Some(password) = password {
+                let _ = stdin.write_all(&password).await;
+                // Without a further password, a sudo that refuses the first makes no further attempt.
+                if !feeds.await.unwrap_or(false) {
+                    return;
+                }
+            }
             // A command need not read its stdin.
             for bytes in fed {
                 let _ = stdin.write_all(&bytes).await;
@@ -66,7 +77,13 @@ async fn exchange(
                 count = read(&mut stdout, &mut out) => output.stdout(out.get(..count).unwrap_or_default()),
                 count = read(&mut stderr, &mut err) => output.stderr(err.get(..count).unwrap_or_default()),
             }
+            let (has_started, is_refused) = (output.has_started(), output.is_refused());
+            if let Some(may_feed) = may_feed.take_if(|_| has_started || is_refused) {
+                let _ = may_feed.send(has_started);
+            }
         }
+        // Nothing more starts.
+        drop(may_feed.take());
     };
     tokio::join!(feed, read);
     let status = child.wait().await?;

@@ -1,9 +1,13 @@
 //! The output of a command without the text that the login shell's start files print before it.
 
+use crate::core::sanitize;
 use crate::remote::Sink;
 
 /// The line that the command's own output follows, on stdout and on stderr.
 const MARK: &[u8] = b"muster-command-starts\n";
+
+/// What the prompt of sudo begins with. The name of the user of the password follows, and a colon.
+pub(super) const PROMPT: &str = "muster-asks-for-the-password-of:";
 
 /// How many bytes the start files may print to one stream.
 const NOISE_LIMIT: usize = 256 << 10;
@@ -52,6 +56,20 @@ impl<'a, S: Sink + ?Sized> Started<'a, S> {
     /// Reports whether the command has started.
     pub(super) fn has_started(&self) -> bool {
         self.stdout.0.is_none()
+    }
+
+    /// Reports whether sudo has refused a password: it has asked again, or says so. PAM may ask with words of its own.
+    pub(super) fn is_refused(&self) -> bool {
+        let Some(noise) = &self.stderr.0 else { return false };
+        let said = String::from_utf8_lossy(noise);
+        said.matches(PROMPT).count() > 1 || ["try again", "incorrect password"].iter().any(|text| said.contains(text))
+    }
+
+    /// Returns the name of the user that sudo has asked for the password of; it is empty if sudo has not asked.
+    pub(super) fn user(&self) -> String {
+        let said = String::from_utf8_lossy(self.stderr.0.as_deref().unwrap_or_default());
+        let name = said.split(PROMPT).nth(1).and_then(|rest| rest.split_once(':')).map_or("", |(name, _)| name);
+        sanitize::printable(name.as_bytes())
     }
 
     /// Takes bytes of stdout.

@@ -120,7 +120,9 @@ impl UserShell {
         let exchange = self.exchange(request, command.run_as.as_ref(), &mut reply, at);
         let exchanged = match command.limit {
             None => Ok(exchange.await),
-            Some(limit) => tokio::time::timeout(limit.saturating_sub(began.elapsed()), exchange).await.map_err(|_| limit),
+            Some(limit) => {
+                tokio::time::timeout(limit.saturating_sub(began.elapsed()), exchange).await.map_err(|_| limit)
+            }
         };
         let (is_over, has_started) = (reply.is_over(), reply.has_started());
         self.finds_processes = reply.finds_processes();
@@ -192,7 +194,11 @@ impl UserShell {
     ) -> Result<Option<Exit>, Failure> {
         let mut output = if self.answered.is_some() { Started::passed(reply) } else { Started::new(reply) };
         let write = self.session.write.clone();
-        let ended = {
+        let new = run_as.filter(|_| self.answered.is_none());
+        let refused = command::become_user(&mut self.session, new, &mut output, at).await?;
+        let ended = if refused.is_some() {
+            refused
+        } else {
             let (send, read) = (write.data_bytes(request), read(&mut self.session, &mut output, at));
             tokio::pin!(send, read);
             // Both at once: a shell that ends in the middle reads no more.
