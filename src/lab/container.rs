@@ -29,7 +29,8 @@ const HALT_LIMIT: Duration = Duration::from_secs(10);
 pub(super) const SSH: u16 = 22;
 
 /// The bash script that becomes the host: `$1` is its disk, `$2` the image, `$3` its network namespace, `$4` its name on
-/// this machine, `$5` its host name, `$6` `yes` if it runs containers. The other arguments are the files through which the script joins its control groups.
+/// this machine, `$5` its host name, `$6` `yes` if it runs containers. The other arguments are the files through which the
+/// script joins its control groups.
 ///
 /// The caller of muster may have passed on open files, such as a lock. The host outlives the caller and must not keep them.
 ///

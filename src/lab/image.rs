@@ -174,7 +174,9 @@ fn remove(draft: &Path) -> Result<(), LabError> {
 fn build(cache: &Path, draft: &Path, recipe: &Recipe) -> Result<(), LabError> {
     let Recipe { release, packages, finish } = recipe;
     let sources = cache.join("sources.list");
-    write_secret(&sources, &sources_of(release)?)?;
+    // Without sources, mmdebstrap takes those of the Debian project.
+    let own_sources = sources_of(release)?;
+    write_secret(&sources, own_sources.as_deref().unwrap_or_default())?;
     let options = cache.join("apt.conf");
     write_secret(&options, &transport_options()?)?;
     let mut args = vec![
@@ -187,7 +189,8 @@ fn build(cache: &Path, draft: &Path, recipe: &Recipe) -> Result<(), LabError> {
         format!("--customize-hook={finish}"),
     ];
     args.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-    args.extend([release.to_string(), draft.display().to_string(), sources.display().to_string()]);
+    args.extend([release.to_string(), draft.display().to_string()]);
+    args.extend(own_sources.map(|_| sources.display().to_string()));
     let result = LocalCommand::new("mmdebstrap", args).run();
     // The first error is the one to report.
     let _ = fs::remove_file(&sources);
@@ -208,19 +211,16 @@ fn write_secret(path: &Path, text: &str) -> Result<(), LabError> {
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(LabError::file(path))
 }
 
-/// Debian's own package sources. A machine with another system has no source of a release of Debian.
-const DEBIAN: &str = "http://deb.debian.org/debian/ own main\nhttp://deb.debian.org/debian/ own-updates main\n\
-    http://deb.debian.org/debian-security/ own-security main\n";
-
-/// Returns the package sources of a release: this machine's mirrors, without those of third parties.
-fn sources_of(release: &Release) -> Result<String, LabError> {
+/// Returns the package sources of a release: this machine's mirrors, without those of third parties; `None` if this machine
+/// runs another system, whose mirrors have no release of Debian.
+fn sources_of(release: &Release) -> Result<Option<String>, LabError> {
     let own = Release::own()?;
     if release.is_known() && !own.is_known() {
-        return Ok(read_sources(DEBIAN, "own", release.as_str()));
+        return Ok(None);
     }
     let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
     let text = LocalCommand::new("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).run()?;
-    Ok(read_sources(&text, own.as_str(), release.as_str()))
+    Ok(Some(read_sources(&text, own.as_str(), release.as_str())))
 }
 
 /// Returns the sources of a release on the mirrors where this machine finds its own release.
