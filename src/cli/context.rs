@@ -26,6 +26,7 @@ use crate::inventory::Vars;
 use crate::playbook::running::Running;
 use crate::remote::SharedRemote;
 use crate::remote::ssh;
+use crate::remote::ssh::Deadlines;
 use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
@@ -170,10 +171,15 @@ impl Context {
 
     /// Returns the SSH connections to the hosts, the same for each call.
     pub(super) fn ssh(&self) -> Result<Arc<Ssh>, CommandError> {
+        self.ssh_within(Deadlines::default())
+    }
+
+    /// Returns the same, with these deadlines if no call has made the connections yet.
+    pub(super) fn ssh_within(&self, deadlines: Deadlines) -> Result<Arc<Ssh>, CommandError> {
         if let Some(ssh) = self.ssh.get() {
             return Ok(ssh.clone());
         }
-        let ssh = Ssh::new(self.settings.ssh_options()?);
+        let ssh = Ssh::new(ssh::Options { deadlines, ..self.settings.ssh_options()? });
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
         Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
     }

@@ -42,6 +42,7 @@ use crate::remote::Remote;
 use crate::remote::RunAs;
 use crate::remote::Sink;
 use crate::remote::Target;
+use crate::remote::ssh::Deadlines;
 use crate::ui;
 use crate::ui::messages;
 
@@ -98,7 +99,7 @@ pub(super) struct Exec {
     /// It has `hosts`, and for each host `rc`, `stdout` and `stderr`, or `msg` with the error; of a module, its result.
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
-    /// Give up on a host after this long: at least 1s [default: no limit]
+    /// Give up on a host if the command, or a step of the connection, takes longer: at least 1s [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration::within(1..=u32::MAX.into()))]
     timeout: Option<Duration>,
     #[command(flatten)]
@@ -255,6 +256,8 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let forks = exec.forks.count(&config);
+    let deadlines = exec.timeout.map_or_else(Deadlines::default, |limit| Deadlines::default().at_most(limit));
+    let remote = context.ssh_within(deadlines)?;
     if exec.command.is_empty() {
         return module::run(context, &exec, (inventory, extra), forks).await;
     }
@@ -268,7 +271,6 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
     };
     let orders = hosts.iter().map(order).collect::<Result<Vec<_>, CommandError>>()?;
     inventory::print_notes(hosts.iter().copied());
-    let remote = context.remote()?;
     let runs = stream::iter(orders.into_iter().map(|(target, command)| exec.on(&*remote, target, command)));
     let mut ended = Vec::new();
     let is_interrupted = {

@@ -110,7 +110,7 @@ pub struct Command {
     pub stdin: Bytes,
     /// The user that runs the script; `None` for the login user.
     pub run_as: Option<RunAs>,
-    /// How long the connection and the script may take together; `None` means without limit.
+    /// How long the script may take; `None` means without limit.
     pub limit: Option<Duration>,
     /// What runs the script.
     pub runner: ScriptRunner,

@@ -9,7 +9,6 @@ use std::time::Instant;
 use muster::core::model::Failure;
 use muster::core::model::FailureKind;
 use muster::core::model::Phase;
-use muster::remote::CapturedOutput;
 use muster::remote::Command;
 use muster::remote::Exit;
 use muster::remote::Password;
@@ -36,6 +35,7 @@ fn hurry(phase: Phase) -> Deadlines {
         authenticate: limit(Phase::Authenticate),
         shell: limit(Phase::Shell),
         close: limit(Phase::Close),
+        each: Duration::MAX,
     }
 }
 
@@ -201,16 +201,11 @@ async fn calls_for_one_host_queue_on_one_connection() {
 }
 
 #[tokio::test]
-async fn the_limit_of_a_command_counts_from_the_connection() {
-    for fault in [Fault::SayAndStall("SSH-2.0-OpenSSH_9.9\r\n"), Fault::StallAtKeys] {
-        let host = FakeHost::start(&[fault]).await;
-        let ssh = Ssh::new(host.options(hurry(Phase::Close)));
-        let command = Command { script: "true".to_owned(), limit: Some(SHORT), ..Command::default() };
-        let began = std::time::Instant::now();
-        let failure = ssh.exec(&host.target(), &command, &mut CapturedOutput::with_limit(1 << 10)).await.unwrap_err();
-        assert_eq!(failure.to_string(), "core-01: connect: nothing came back within 300 ms");
-        assert!(began.elapsed() < LONG, "{fault:?}");
-    }
+async fn a_limit_of_every_phase_overrides_longer_ones() {
+    let host = FakeHost::start(&[Fault::SayAndStall("SSH-2.0-OpenSSH_9.9\r\n")]).await;
+    let ssh = Ssh::new(host.options(Deadlines::default().at_most(SHORT)));
+    let failure = visit(&ssh, &host, LONG).await.unwrap_err();
+    assert_eq!(failure.to_string(), "core-01: key exchange: nothing came back within 300 ms");
 }
 
 #[tokio::test]

@@ -240,6 +240,26 @@ async fn a_script_that_takes_too_long_ends_its_shell() {
 }
 
 #[tokio::test]
+async fn the_wait_for_other_commands_of_muster_does_not_count_against_the_limit_of_a_command() {
+    let Some(stage) = Stage::start("") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (gate, limit) = (folder.path().join("gate"), Duration::from_secs(3));
+    for runner in BOTH {
+        let _ = std::fs::remove_file(&gate);
+        let hold = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+        // As many as one connection may have channels.
+        let holding = futures_util::future::join_all((0..8).map(|_| stage.run(runner, &hold)));
+        let command = Command { script: "echo done".to_owned(), limit: Some(limit), runner, ..Command::default() };
+        let opening = async {
+            tokio::time::sleep(limit + Duration::from_secs(1)).await;
+            std::fs::write(&gate, "").unwrap();
+        };
+        let (_, ran, ()) = tokio::join!(holding, stage.exec(command), opening);
+        assert_eq!(ran.unwrap(), ended(0, "done\n", ""));
+    }
+}
+
+#[tokio::test]
 async fn a_killed_shell_is_the_exit_of_its_script_and_the_next_has_another() {
     let Some(stage) = Stage::start("") else { return };
     for runner in BOTH {

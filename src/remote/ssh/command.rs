@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use russh::ChannelMsg;
 use russh::Sig;
-use tokio::time::Instant;
 
 use super::connection::Session;
 use super::failure::ErrorContext;
@@ -117,13 +116,13 @@ async fn admitted(
     Ok(None)
 }
 
-/// Runs a command and returns its exit. Its limit counts from `began`.
+/// Runs a command and returns its exit.
 pub(super) async fn run(
     session: &mut Session,
     command: &Command,
     sink: &mut dyn Sink,
     host: &str,
-    (start, began): (Duration, Instant),
+    start: Duration,
 ) -> Result<Exit, Failure> {
     let at = ErrorContext { host, phase: Phase::Run };
     let (head, stdin) = (head(command, at)?, command.stdin.clone());
@@ -152,7 +151,7 @@ pub(super) async fn run(
     let exit = match command.limit {
         None => exchange.await?,
         Some(limit) => {
-            if let Ok(exit) = tokio::time::timeout(limit.saturating_sub(began.elapsed()), exchange).await {
+            if let Ok(exit) = tokio::time::timeout(limit, exchange).await {
                 exit?
             } else {
                 let _ = write.signal(Sig::TERM).await;

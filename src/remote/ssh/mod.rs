@@ -83,9 +83,6 @@ use crate::core::model::Phase;
 use crate::core::model::Report;
 use crate::core::model::Visit;
 
-/// How long after its limit a command is still ended on the host, if it has started there.
-const ENDING: Duration = Duration::from_millis(100);
-
 /// How many handshakes run at once through one jump host: sshd(8) there drops more than ten (`MaxStartups`).
 const MAX_HANDSHAKES_PER_JUMP: usize = 8;
 
@@ -215,7 +212,8 @@ impl Ssh {
 
     async fn dial(&self, host: &Host, name: &str) -> Result<(Box<dyn ByteStream>, Option<Arc<Connection>>), Failure> {
         let config = &host.destination.config;
-        let limit = config.connect_timeout.unwrap_or(self.options().deadlines.connect);
+        let deadlines = self.options().deadlines;
+        let limit = config.connect_timeout.map_or(deadlines.connect, |asked| asked.min(deadlines.each));
         match (&host.destination.via, &host.jump) {
             (Via::Jump(jump), Some(jump_host)) => {
                 let at = ErrorContext { host: name, phase: Phase::Connect };
@@ -229,8 +227,7 @@ impl Ssh {
             }
             (Via::Command(line), _) => Ok((Box::new(proxy::start(name, line)?), None)),
             _ => {
-                let resolve = self.options().deadlines.resolve;
-                let addresses = dial::resolve(name, &config.hostname, config.port, resolve).await?;
+                let addresses = dial::resolve(name, &config.hostname, config.port, deadlines.resolve).await?;
                 Ok((dial::connect(name, &addresses, limit).await?, None))
             }
         }
@@ -267,7 +264,6 @@ impl Ssh {
         target: &Target,
         command: &Command,
         sink: &mut dyn Sink,
-        began: Instant,
     ) -> Result<Option<Exit>, Failure> {
         if command.runner == ScriptRunner::OwnChannel || !command.stdin.is_empty() {
             return Ok(None);
@@ -283,7 +279,7 @@ impl Ssh {
                 Some(shell) => shell,
                 None => UserShell::open(&self.connection(&host, name).await?, run_as, name, start).await?,
             };
-            match shell.run(command, sink, name, (start, began)).await? {
+            match shell.run(command, sink, name, start).await? {
                 Ran::ShellWaits(exit) => {
                     host.user_shells.put(command.run_as.clone(), shell);
                     return Ok(Some(exit));
@@ -466,22 +462,17 @@ impl Remote for Ssh {
     }
 
     async fn exec(&self, target: &Target, command: &Command, sink: &mut dyn Sink) -> Result<Exit, Failure> {
-        let began = Instant::now();
         let call = async {
             if target.connection == Carrier::Local {
                 return local::run(command, sink, &target.name).await;
             }
-            if let Some(exit) = self.exec_in_user_shell(target, command, sink, began).await? {
+            if let Some(exit) = self.exec_in_user_shell(target, command, sink).await? {
                 return Ok(exit);
             }
             let mut session = self.session(target, Phase::Run).await?;
-            command::run(&mut session, command, sink, &target.name, (self.options().deadlines.shell, began)).await
+            command::run(&mut session, command, sink, &target.name, self.options().deadlines.shell).await
         };
-        let Some(limit) = command.limit else { return guarded(&target.name, call).await };
-        // A command that has started is ended before that.
-        let ended = tokio::time::timeout(limit.saturating_add(ENDING), guarded(&target.name, call)).await;
-        let at = ErrorContext { host: &target.name, phase: Phase::Connect };
-        ended.unwrap_or_else(|_| Err(at.silent(limit)))
+        guarded(&target.name, call).await
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {

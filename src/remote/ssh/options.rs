@@ -46,6 +46,8 @@ pub struct Deadlines {
     pub shell: Duration,
     /// Closing the connection to one host.
     pub close: Duration,
+    /// Every phase, whatever ssh_config(5) says.
+    pub each: Duration,
 }
 
 impl Default for Deadlines {
@@ -60,11 +62,26 @@ impl Default for Deadlines {
             authenticate: seconds(20),
             shell: seconds(15),
             close: seconds(2),
+            each: Duration::MAX,
         }
     }
 }
 
 impl Deadlines {
+    /// Lets no phase take longer than this.
+    #[must_use]
+    pub fn at_most(self, each: Duration) -> Self {
+        Self {
+            resolve: self.resolve.min(each),
+            connect: self.connect.min(each),
+            key_exchange: self.key_exchange.min(each),
+            authenticate: self.authenticate.min(each),
+            shell: self.shell.min(each),
+            close: self.close.min(each),
+            each,
+        }
+    }
+
     /// Returns the deadline of a phase. The caller gives the deadline of a run.
     pub(super) const fn of(&self, phase: Phase) -> Duration {
         match phase {

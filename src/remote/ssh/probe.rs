@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::ErrorContext;
 use super::command;
 use super::connection::Connection;
@@ -40,9 +38,7 @@ pub(super) async fn from_shell(
     let script = format!("LC_ALL=C timeout {} bash -c '{probe}' {word} {port}", limit.as_secs().max(1));
     let mut session = connection.session(at, limit).await?;
     let mut said = CapturedOutput::with_limit(KEPT);
-    let exit =
-        command::run(&mut session, &Command { script, ..Command::default() }, &mut said, via, (limit, Instant::now()))
-            .await?;
+    let exit = command::run(&mut session, &Command { script, ..Command::default() }, &mut said, via, limit).await?;
     let errors = String::from_utf8_lossy(&said.stderr);
     match exit {
         Exit::Code(0) => Ok(said.stdout.starts_with(b"SSH-")),

@@ -100,13 +100,13 @@ impl UserShell {
         }
     }
 
-    /// Runs the script of a command. Its limit counts from `began`.
+    /// Runs the script of a command.
     pub(super) async fn run(
         &mut self,
         command: &Command,
         sink: &mut dyn Sink,
         host: &str,
-        (start, began): (Duration, Instant),
+        start: Duration,
     ) -> Result<Ran, Failure> {
         let at = ErrorContext { host, phase: Phase::Run };
         if self.answered.is_some_and(|answered| answered.elapsed() > TRUSTED) {
@@ -120,9 +120,7 @@ impl UserShell {
         let exchange = self.exchange(request, command.run_as.as_ref(), &mut reply, at);
         let exchanged = match command.limit {
             None => Ok(exchange.await),
-            Some(limit) => {
-                tokio::time::timeout(limit.saturating_sub(began.elapsed()), exchange).await.map_err(|_| limit)
-            }
+            Some(limit) => tokio::time::timeout(limit, exchange).await.map_err(|_| limit),
         };
         let (is_over, has_started) = (reply.is_over(), reply.has_started());
         self.finds_processes = reply.finds_processes();
