@@ -18,8 +18,10 @@ impl Host {
         let folder = stage.folder.path().display().to_string();
         for (name, text) in tools {
             let path = stage.path(&format!("bin/{name}"));
-            let log = format!("#!/bin/sh\nfor a in {name} \"$@\"; do printf '%s|' \"$a\"; done >> {folder}/log\n");
-            std::fs::write(&path, format!("{log}echo >> {folder}/log\n{}\n", text.replace("DIR", &folder))).unwrap();
+            // The two sides of a pipe log at once: each writes its line as a whole.
+            let log =
+                format!("line='{name}|'; for a; do line=$line$a'|'; done; printf '%s\\n' \"$line\" >> {folder}/log");
+            std::fs::write(&path, format!("#!/bin/sh\n{log}\n{}\n", text.replace("DIR", &folder))).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         Self { stage }
