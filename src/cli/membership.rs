@@ -187,10 +187,13 @@ async fn warning_of_keys(cluster: &ClusterContext, joined: &[Joined]) -> Result<
         _ => None,
     });
     let changed: Vec<String> = changed.collect();
+    if changed.is_empty() {
+        return Ok(None);
+    }
     let leader = leader_election::current_leader(&cluster.store, &cluster.keys).await?;
     let leader =
         leader.filter(|leader| leader.kind == LeaderKind::Controller && leader.host != leader_election::hostname());
-    Ok(leader.filter(|_| !changed.is_empty()).map(|leader| messages::keys_of_controller(&changed, &leader.host)))
+    Ok(leader.map(|leader| messages::keys_of_controller(&changed, &leader.host)))
 }
 
 /// Returns the outcome for hosts that are to be the first of a cluster in a new store, if none of them can join.

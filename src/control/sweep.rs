@@ -18,6 +18,7 @@ use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
 use crate::core::model::FailureKind;
 use crate::core::model::Health;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -208,20 +209,15 @@ fn unobserved(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
         let what = format!("the controller that leads has observed no machine for {} s", age.as_secs());
         return vec![Problem::general(TroubleKind::Unsettled, what)];
     }
-    let machines = overdue(snapshot).filter_map(|machine| {
-        let age = now.since(times.of(machine)?);
-        let name = &snapshot.machines.get(&machine)?.name;
-        (age > TRUSTED)
-            .then(|| Problem::of_machine(machine, format!("{name} has not been observed for {} s", age.as_secs())))
+    // The controller may wait for the end of a visit, which may stop units that take their time.
+    let is_alive =
+        |machine: &&Machine| matches!(health_of(snapshot, machine.id), Some(Health::Alive | Health::Suspect));
+    let machines = snapshot.machines.values().filter(is_alive).filter_map(|Machine { id, name, .. }| {
+        let age = now.since(times.of(*id)?);
+        let what = || format!("{name} has not been observed for {} s", age.as_secs());
+        (age > TRUSTED).then(|| Problem::of_machine(*id, what()))
     });
     machines.collect()
-}
-
-/// Returns the machines that are alive and that the controller has not observed recently: it waits for the end of a visit,
-/// which may stop units that take their time.
-fn overdue(snapshot: &Snapshot) -> impl Iterator<Item = MachineId> {
-    let is_alive = |machine: &MachineId| matches!(health_of(snapshot, *machine), Some(Health::Alive | Health::Suspect));
-    snapshot.observed.iter().flat_map(|times| times.behind.keys().copied()).filter(is_alive)
 }
 
 /// Reports whether the events say more about a unit that does not run.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::Machine;
 use crate::core::unit::UnitName;
 
 /// How many names a record keeps. A host may have any number of files.
@@ -27,6 +28,11 @@ impl ForeignUnits {
     /// Makes the record of units in the order of their names.
     pub fn new<'a>(names: impl ExactSizeIterator<Item = &'a UnitName>) -> Self {
         Self { count: names.len(), names: names.take(NAMES).cloned().collect() }
+    }
+
+    /// Returns those that a machine which has them does not adopt: no unit of the cluster takes their names there.
+    pub fn left_alone_by<'a>(&'a self, machine: &'a Machine) -> impl Iterator<Item = &'a UnitName> {
+        self.names.difference(&machine.adopts)
     }
 
     /// Returns a sentence about them.

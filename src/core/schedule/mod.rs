@@ -158,7 +158,7 @@ impl<'a> Scheduler<'a> {
         let snapshot = self.snapshot;
         for (machine, foreign) in &snapshot.foreign {
             let Some(here) = snapshot.machines.get(machine) else { continue };
-            for unit in foreign.names.difference(&here.adopts) {
+            for unit in foreign.left_alone_by(here) {
                 self.exclude(unit, *machine, FilterReason::NameTaken);
             }
         }

@@ -6,8 +6,7 @@ use serde_json::json;
 use super::host_text::HostText;
 use crate::inventory::Vars;
 
-/// Returns the fact `packages`: a list for each name. Nothing is returned if
-/// the host has neither dpkg nor rpm.
+/// Returns the fact `packages`: a list for each name. Nothing is returned if the host has neither dpkg nor rpm.
 pub fn parse_packages(text: &HostText<'_>) -> Option<Vars> {
     let mut packages = Vars::new();
     if text.has("dpkg") {
