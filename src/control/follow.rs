@@ -30,6 +30,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Snapshot;
 use crate::core::model::StepEnd;
 use crate::core::model::UnitState;
+use crate::core::model::Verb;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
 use crate::runner;
@@ -226,7 +227,7 @@ impl FollowedUnits {
     fn end_unplaceable(&mut self) {
         let Self { goal, clock, snapshot, requirements, left, problems, .. } = self;
         let needs_machine = |unit: &&UnitName| match goal {
-            Goal::Verb(verb) => verb.goal() >= Some(DesiredState::Loaded),
+            Goal::Verb(_) => goal.needs_machine(),
             Goal::AwayFrom(machine) => !is_on(snapshot, unit, *machine),
         };
         let units = left.iter().filter(needs_machine);
@@ -271,6 +272,7 @@ impl FollowedUnits {
                 let on = event.subject.machine.map(|machine| format!(" on {}", self.snapshot.full_name_of(machine)));
                 (TroubleKind::of_step(*action), format!("{action} failed{}: {said}", on.unwrap_or_default()))
             }
+            EventKind::UnitUnschedulable(_) if self.goal == Goal::Verb(Verb::Stop) => return,
             EventKind::UnitUnschedulable(error) if !self.has_deadline() && !self.leaves(&unit) => {
                 (TroubleKind::Unschedulable, error.message())
             }

@@ -143,6 +143,8 @@ impl Goal {
                 }
                 false
             }
+            // It may fit on no machine: it is stopped all the same.
+            (Some(DesiredState::Loaded), Some(_)) if nowhere && self == Self::Verb(Verb::Stop) => true,
             (Some(DesiredState::Loaded), Some(unit)) => {
                 let machine = snapshot.placements.get(name).map(|placement| placement.machine);
                 machine.is_some_and(|machine| self.is_loaded(records, (name, unit), machine))
@@ -312,9 +314,17 @@ impl Goal {
         Some(Problem::of_unit(TroubleKind::StartedByAnother, name, Some(*machine), what))
     }
 
+    /// Reports whether the goal needs a machine for each unit.
+    pub(super) fn needs_machine(self) -> bool {
+        matches!(self, Self::Verb(verb) if verb != Verb::Stop && verb.goal() >= Some(DesiredState::Loaded))
+    }
+
     /// Reports whether a problem keeps one of these units from the goal. A unit that is to run on its machine does so whatever
     /// becomes of machines on which it was before.
     pub(super) fn is_concerned(self, records: &Records<'_>, units: &BTreeSet<UnitName>, problem: &Problem) -> bool {
+        if problem.kind == TroubleKind::Unschedulable && self == Self::Verb(Verb::Stop) {
+            return false;
+        }
         let Some(machine) = problem.machine else { return true };
         let needs = |unit: &UnitName| self.needs(records, unit, machine);
         match &problem.unit {

@@ -92,6 +92,9 @@ pub(super) fn report_reached(
         }
         let machine = snapshot.placements.get(unit).and_then(|at| snapshot.machines.get(&at.machine));
         match goal.state(snapshot, unit) {
+            Some(DesiredState::Loaded) if machine.is_none() => {
+                on_progress(Progress::Reached(unit, DesiredState::Inactive, None));
+            }
             Some(state) => on_progress(Progress::Reached(unit, state, machine)),
             None => on_progress(Progress::Destroyed(unit)),
         }

@@ -10,8 +10,10 @@ use muster::control::progress::Timeouts;
 use muster::control::verb;
 use muster::core::command::LocalFile;
 use muster::core::command::UnitCommand;
+use muster::core::model::DesiredState;
 use muster::core::model::Grant;
 use muster::core::model::ObservationTimes;
+use muster::core::model::Unit;
 use muster::core::model::Verb;
 use muster::core::unit::UnitFile;
 use muster::runner::ClusterContext;
@@ -209,6 +211,28 @@ async fn a_global_unit_that_fits_no_machine_is_not_called_triggered() {
     ] {
         let told = told(&context, verb, unit, Some(text)).await;
         assert_eq!(told.last().unwrap(), expected, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_of_a_unit_that_runs_nowhere_and_fits_on_no_machine_succeeds() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (context, _fleet) = two_hosts(&store, &[]).await;
+        let text = "[Service]\nExecStart=/bin/sleep infinity\n[X-Fleet]\nMachineMetadata=disk=ssd\n";
+        told(&context, Verb::Submit, "none.service", Some(text)).await;
+        let unit = Unit::new(UnitFile::parse(text).unwrap().hash(), DesiredState::Launched);
+        let launched = keys().put(&Key::Unit("none.service".parse().unwrap()), &unit);
+        store.commit(vec![], vec![launched]).await.unwrap();
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let stop = leader.stop.clone();
+        let leading = if has_controller { Some(lead_on(leader).await.1) } else { None };
+        let told = told(&context, Verb::Stop, "none.service", None).await;
+        assert_eq!(told[0], "none.service inactive -", "{told:?}");
+        stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
     }
 }
 
