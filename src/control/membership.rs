@@ -19,6 +19,7 @@ use super::progress::Timeouts;
 use super::retry::Attempts;
 use super::retry::Contended;
 use crate::core::explain::TroubleKind;
+use crate::core::lease;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Event;
@@ -364,18 +365,28 @@ async fn forget(context: &ClusterContext, snapshot: &Snapshot, machine: &Machine
     }
 }
 
-/// Returns the problem of units that go on on a host that has left, unless another program had put all of them there.
+/// Returns the problem of units that run on a host that has left, unless another program had put all of them there. Units
+/// with a lease stop when it ends, as no leader renews it; all others go on.
 fn ownerless(snapshot: &Snapshot, machine: &Machine, there: &Foreign) -> Option<Problem> {
     let others = snapshot.foreign.get(&machine.id);
     let is_other = |unit: &UnitName| others.is_some_and(|foreign| foreign.names.contains(unit));
-    let runs = there.iter().filter(|(unit, state)| state.runs() && !is_other(unit));
-    let names: Vec<&str> = runs.map(|(unit, _)| unit.as_str()).collect();
-    let (first, rest) = names.split_first()?;
-    let units = match rest {
-        [] => format!("{first} goes on there, and belongs"),
-        _ => format!("{} units go on there: {}; they belong", names.len(), names.join(", ")),
+    let runs = there.iter().filter(|(unit, state)| state.runs() && !is_other(unit)).map(|(unit, _)| unit);
+    let lease = snapshot.leases.get(&machine.id);
+    let (leased, free): (Vec<_>, Vec<_>) =
+        runs.partition(|unit| lease.is_some_and(|lease| lease.units.contains(*unit)));
+    let names = |units: &[&UnitName]| units.iter().map(|unit| unit.as_str()).collect::<Vec<_>>().join(", ");
+    let free = match free.as_slice() {
+        [] => None,
+        [unit] => Some(format!("{unit} goes on there, and belongs to no cluster now")),
+        units => Some(format!("{} units go on there: {}; they belong to no cluster now", units.len(), names(units))),
     };
-    let what = format!("{}: {units} to no cluster now", machine.name);
+    let leased = lease.filter(|_| !leased.is_empty()).map(|lease| {
+        let limit = lease::bound(lease).as_secs();
+        let verb = if leased.len() == 1 { "stops" } else { "stop" };
+        format!("{} {verb} there when the lease ends, within {limit} s", names(&leased))
+    });
+    let said: Vec<String> = free.into_iter().chain(leased).collect();
+    let what = (!said.is_empty()).then(|| format!("{}: {}", machine.name, said.join("; ")))?;
     Some(Problem { machine: Some(machine.id), ..Problem::general(TroubleKind::StillElsewhere, what) })
 }
 

@@ -429,6 +429,30 @@ async fn a_leave_names_the_units_that_go_on_and_belong_to_no_cluster() {
     let several = ownerless(&snapshot, &machine, &there).unwrap();
     assert_eq!(several.to_string(), "web1: 2 units go on there: a.service, b.service; they belong to no cluster now");
     assert!(ownerless(&snapshot, &machine, &Foreign::new()).is_none());
+    let (length, stop, slack) = (Duration::from_secs(20), Duration::from_secs(10), Duration::ZERO);
+    let lease = |units: &[&str]| Grant {
+        units: units.iter().map(|unit| unit.parse().unwrap()).collect(),
+        ..Grant {
+            epoch: 1,
+            length,
+            stop,
+            slack,
+            units: BTreeSet::new(),
+            unknown: false,
+            until: None,
+            stopped_for_sure_at: None,
+        }
+    };
+    for (leased, expected) in [
+        (
+            &["b.service"][..],
+            "web1: a.service goes on there, and belongs to no cluster now; b.service stops there when the lease ends, within 32 s",
+        ),
+        (&["a.service", "b.service"], "web1: a.service, b.service stop there when the lease ends, within 32 s"),
+    ] {
+        let snapshot = Snapshot { leases: [(machine.id, lease(leased))].into(), ..snapshot.clone() };
+        assert_eq!(ownerless(&snapshot, &machine, &there).unwrap().to_string(), expected);
+    }
 }
 
 #[tokio::test]
