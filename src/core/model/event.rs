@@ -93,6 +93,9 @@ pub enum EventKind {
         active: ActiveState,
         /// systemd's SUB.
         sub: SubState,
+        /// Whether it is strict and the lease of its machine has ended, at which it stops.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lease_ended: bool,
     },
     /// A launched unit ended, and systemd starts it again.
     UnitRestarted,

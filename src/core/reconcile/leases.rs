@@ -160,6 +160,17 @@ impl Reconciler {
         bound.into_iter().chain(stored).min()
     }
 
+    /// Reports whether the last lease of a machine has ended. An earlier leader has recorded that, or it has not renewed the
+    /// lease since it last published its observations.
+    pub(super) fn has_lease_ended(&self, machine: MachineId, now: Timestamp) -> bool {
+        let inherited = || {
+            let grant = self.snapshot.leases.get(&machine)?;
+            let renewed = self.snapshot.observed_at(machine)? + lease::MARGIN;
+            Some(grant.until.unwrap_or(renewed + grant.length))
+        };
+        self.lease_ends.get(&machine).copied().or_else(inherited).is_some_and(|end| end <= now)
+    }
+
     /// Returns how much longer the machine's systemd may take. This leader may know more than the record if the machine
     /// stopped answering before the store could have it.
     fn slack_of(&self, machine: MachineId, grant: &Grant) -> Duration {

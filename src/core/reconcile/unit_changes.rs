@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reconciler;
+use crate::core::model::ActiveState;
 use crate::core::model::DesiredState;
 use crate::core::model::EventKind;
 use crate::core::model::MachineId;
@@ -103,10 +104,16 @@ impl Reconciler {
         let trouble = Trouble::of(state, oneshot);
         let Some(view) = self.views.touch(machine) else { return };
         let is_news = view.unit_changes.change(unit, before, trouble, now);
+        // A unit that has failed has a cause of its own.
+        let may_have_to_stop = self.is_strict(unit) && state.active != ActiveState::Failed;
         if let Some(trouble) = trouble.filter(|_| is_news) {
             let kind = match trouble {
                 Trouble::Restarts => EventKind::UnitRestarted,
-                Trouble::Failed => EventKind::UnitFailed { active: state.active, sub: state.sub.clone() },
+                Trouble::Failed => EventKind::UnitFailed {
+                    active: state.active,
+                    sub: state.sub.clone(),
+                    lease_ended: may_have_to_stop && self.has_lease_ended(machine, now),
+                },
             };
             self.log(now, Some(machine), Some(unit), kind);
         }

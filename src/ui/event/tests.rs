@@ -42,6 +42,10 @@ fn ended(outcome: Outcome, overlap: Option<Duration>) -> EventKind {
     EventKind::StepEnded(StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap })
 }
 
+fn failed(active: ActiveState, lease_ended: bool) -> EventKind {
+    EventKind::UnitFailed { active, sub: SubState::DEAD, lease_ended }
+}
+
 fn least_loaded(moved: Option<RemovalReason>) -> PlacementReason {
     PlacementReason { choice: ChoiceReason::LeastLoaded { units: 1, next: Some(3) }, moved }
 }
@@ -74,12 +78,9 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
         (EventKind::UnitRemoved(RemovalReason::WantedInactive), "taken off: wanted inactive", false),
         (EventKind::UnitRequested(Verb::Restart), "restart asked for by op@desk", false),
         (EventKind::MachineRequested(MachineVerb::Drain), "drain asked for by op@desk", false),
-        (EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED }, "failed", true),
-        (
-            EventKind::UnitFailed { active: ActiveState::Inactive, sub: SubState::DEAD },
-            "does not run: inactive (dead)",
-            true,
-        ),
+        (failed(ActiveState::Failed, false), "failed", true),
+        (failed(ActiveState::Inactive, false), "does not run: inactive (dead)", true),
+        (failed(ActiveState::Inactive, true), "stopped, because its lease had ended", true),
         (EventKind::UnitRestarted, "ended, and systemd starts it again", true),
         (EventKind::UnitRecovered, "runs again", false),
         (

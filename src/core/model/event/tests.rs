@@ -140,7 +140,7 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         EventKind::StoreRestored,
         EventKind::UnitRequested(Verb::Restart),
         EventKind::MachineRequested(MachineVerb::Drain),
-        EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED },
+        EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED, lease_ended: false },
         EventKind::UnitRestarted,
         EventKind::UnitRecovered,
         EventKind::LeaseEnded,

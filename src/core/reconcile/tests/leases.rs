@@ -1,6 +1,7 @@
 use super::super::leases::Wait;
 use super::*;
 use crate::core::lease;
+use crate::core::model::ObservationTimes;
 
 #[test]
 fn a_strict_unit_stops_before_it_starts_elsewhere() {
@@ -42,6 +43,24 @@ fn a_host_that_has_booted_has_not_lost_a_lease() {
     let done = stage.seconds(10);
     assert_eq!(done, ["load web on m1", "start web on m1"]);
     assert!(!stage.log.contains(&EventKind::LeaseRegained), "{:?}", stage.log);
+}
+
+#[test]
+fn a_strict_unit_that_stopped_while_no_leader_renewed_its_lease_is_told_with_that_cause() {
+    let stopped =
+        |lease_ended| EventKind::UnitFailed { active: ActiveState::Inactive, sub: SubState::DEAD, lease_ended };
+    for (pause, lease_ended) in [(60, true), (5, false)] {
+        let mut stage = Stage::new(1, |snapshot| want(snapshot, "web", "[X-Muster]\nClass=strict"));
+        stage.seconds(20);
+        let observed = ObservationTimes { at: stage.now, behind: BTreeMap::new(), continuous: true };
+        stage.now = stage.now + SECOND * pause;
+        // Within the lease, the unit has ended by itself.
+        stage.hosts.get_mut(&id(1)).unwrap().end_lease();
+        stage.log.clear();
+        stage.next_leader(|snapshot| snapshot.observed = Some(observed));
+        stage.seconds(5);
+        assert!(stage.log.contains(&stopped(lease_ended)), "{:?}", stage.log);
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn see(stage: &mut Stage, active: &str, sub: &str, restarted: bool) -> Vec<Event
 fn failures_restarts_and_recoveries_of_a_launched_unit_are_events() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
     stage.seconds(11);
-    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED };
+    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED, lease_ended: false };
     assert_eq!(see(&mut stage, "active", "running", false), []);
     assert_eq!(see(&mut stage, "active", "running", true), [EventKind::UnitRestarted]);
     assert_eq!(see(&mut stage, "activating", "auto-restart", false), [], "it is the same trouble");
@@ -112,7 +112,7 @@ fn failures_restarts_and_recoveries_of_a_launched_unit_are_events() {
 fn a_unit_that_ends_again_at_once_does_not_run_again() {
     let mut stage = Stage::new(1, |snapshot| want(snapshot, "a", ""));
     stage.seconds(11);
-    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED };
+    let failed = EventKind::UnitFailed { active: ActiveState::Failed, sub: SubState::FAILED, lease_ended: false };
     assert_eq!(see(&mut stage, "failed", "failed", false), std::slice::from_ref(&failed));
     let turn = |stage: &mut Stage, active: &str, sub: &str, seconds| {
         let state = &mut stage.hosts.get_mut(&id(1)).unwrap().units.get_mut(&unit("a")).unwrap().state;
