@@ -77,7 +77,8 @@ pub enum RunOutcome {
 /// Receives each event as it is logged, with the snapshot of that moment.
 pub type OnEvent<'a> = dyn FnMut(&Snapshot, &Event) + Send + 'a;
 
-/// Runs a reconciler until the stop condition is met. `on_event` receives each event as it is logged.
+/// Runs a reconciler until the stop condition is met. `on_event` receives each event once the store has it; not those of a
+/// leader that was deposed, which no log has.
 ///
 /// # Errors
 /// The store failed. Steps that were sent to hosts take effect, and the next run observes their outcome. Failures of
@@ -93,7 +94,7 @@ pub async fn run(
     let mut inputs = vec![Input::Tick];
     loop {
         for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
-            if !runner.carry_out(reconciler.snapshot(), output, on_event) {
+            if !runner.carry_out(reconciler.snapshot(), output) {
                 tracing::debug!(epoch = context.leadership.epoch(), "leadership lost");
                 return Ok(RunOutcome::Deposed);
             }
@@ -105,12 +106,17 @@ pub async fn run(
             runner.warn_of_unreadable(reconciler.snapshot());
         }
         if runner.is_stopped(reconciler) {
+            // Whether the store takes the commit in flight is not known.
+            runner.committed.append(&mut runner.logging);
+            runner.tell(reconciler.snapshot(), on_event);
             return Ok(if runner.is_over { RunOutcome::TimedOut } else { RunOutcome::Stopped });
         }
         if runner.is_finished(reconciler, &stop_when) {
             return Ok(RunOutcome::Finished);
         }
-        inputs = runner.wait(reconciler, follower.as_mut()).await?;
+        let waited = runner.wait(reconciler, follower.as_mut()).await;
+        runner.tell(reconciler.snapshot(), on_event);
+        inputs = waited?;
         inputs.extend(runner.in_flight.ready());
     }
 }
@@ -124,6 +130,10 @@ struct Runner<'a> {
     fence_commands: Arc<FenceCommands>,
     in_flight: InFlight,
     commit: Option<Commit>,
+    /// The events of the commit in flight.
+    logging: Vec<Event>,
+    /// The events that the store has, and that are still to be told.
+    committed: Vec<Event>,
     timer: TurnTimer,
     /// Set for a turn before which this process stood still.
     stalled: bool,
@@ -154,6 +164,8 @@ impl<'a> Runner<'a> {
             fence_commands: context.fence_commands.clone(),
             in_flight,
             commit: None,
+            logging: Vec::new(),
+            committed: Vec::new(),
             timer,
             stalled: false,
             idle_since: None,
@@ -180,10 +192,10 @@ impl<'a> Runner<'a> {
     }
 
     /// Carries out one output. Reports whether this process still leads.
-    fn carry_out(&mut self, snapshot: &Snapshot, output: Output, on_event: &mut OnEvent<'_>) -> bool {
+    fn carry_out(&mut self, snapshot: &Snapshot, output: Output) -> bool {
         match output {
             Output::Deposed => return false,
-            Output::Commit(writes) => self.commit(snapshot, &writes, on_event),
+            Output::Commit(writes) => self.commit(&writes),
             Output::Visit { machine, visit, quick, through } => {
                 self.started |= visit.steps.iter().any(|step| step.action.starts());
                 self.in_flight.visit(snapshot, machine, *visit, quick, through);
@@ -198,13 +210,17 @@ impl<'a> Runner<'a> {
         true
     }
 
-    fn commit(&mut self, snapshot: &Snapshot, writes: &[Write], on_event: &mut OnEvent<'_>) {
-        for write in writes {
-            if let Write::Log(event) = write {
-                on_event(snapshot, event);
-                self.logged += 1;
-            }
+    /// Tells the events that the store has.
+    fn tell(&mut self, snapshot: &Snapshot, on_event: &mut OnEvent<'_>) {
+        for event in self.committed.drain(..) {
+            on_event(snapshot, &event);
         }
+    }
+
+    fn commit(&mut self, writes: &[Write]) {
+        let events = writes.iter().filter_map(|write| if let Write::Log(event) = write { Some(event) } else { None });
+        self.logging = events.cloned().collect();
+        self.logged += self.logging.len();
         let keys = self.context.keys.clone();
         let leadership = self.context.leadership.clone();
         let changes = keys.ops(writes);
@@ -255,11 +271,16 @@ impl<'a> Runner<'a> {
         follower: Option<&mut Follower>,
     ) -> Result<Vec<Input>, StoreError> {
         let Self { context, supervision, fence_commands, in_flight, commit, stop_by, is_over, timer, .. } = self;
+        let (logging, told) = (&mut self.logging, &mut self.committed);
         let wake = stop_by.or_else(|| reconciler.wake_at().map(|at| context.clock.instant(at)));
         let input = async {
             tokio::select! {
                 committed = next_commit(commit) => {
                     *commit = None;
+                    // A store that failed may have the events, and the steps have ended in any case.
+                    if !matches!(committed, Ok(false)) {
+                        told.append(logging);
+                    }
                     committed.map(Input::Committed)
                 }
                 input = in_flight.next() => Ok(input),
