@@ -64,7 +64,7 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>, foreign: bool) -> Vec<(Ac
     match there {
         None => steps.push((load, Reason::NotThere)),
         // Its process goes on.
-        Some(state) if !state.has_file() => steps.push((load, Reason::NotThere)),
+        Some(state) if !state.has_file() => steps.push((load, Reason::FileGone)),
         Some(state) if foreign && state.hash == hash => steps.push((adopt, Reason::FoundHere)),
         Some(state) if state.hash != hash => {
             steps.push((Action::Unload, Reason::HashDiffers));

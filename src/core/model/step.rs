@@ -62,8 +62,10 @@ pub enum Reason {
     NotSubmitted,
     /// The unit is global and does not fit on this machine.
     NotForThisMachine,
-    /// The unit is placed here and its file is missing.
+    /// The unit is placed here and the machine does not have it.
     NotThere,
+    /// The machine has the unit, and the file of the unit is missing.
+    FileGone,
     /// The unit is placed here and its file is there, which another program wrote.
     FoundHere,
     /// The file differs from the one that was submitted.
@@ -90,6 +92,7 @@ impl fmt::Display for Reason {
             Self::NotSubmitted => f.write_str("not submitted"),
             Self::NotForThisMachine => f.write_str("global, and not for this machine"),
             Self::NotThere => f.write_str("placed here"),
+            Self::FileGone => f.write_str("its file was gone"),
             Self::FoundHere => f.write_str("found here with the submitted file"),
             Self::HashDiffers => f.write_str("its file differs from the submitted one"),
             Self::WantedLaunched => f.write_str("its desired state is launched"),

@@ -98,7 +98,7 @@ fn a_file_that_systemd_does_not_know_is_loaded_again() {
 fn a_unit_that_runs_without_its_file_gets_it_back_and_is_not_stopped() {
     let mut state = there("a", "active", true);
     state.hash = Hash::NONE;
-    let expected = ["load: placed here", "start: its desired state is launched"];
+    let expected = ["load: its file was gone", "start: its desired state is launched"];
     assert_eq!(plan(Some(want(DesiredState::Launched, "a")), Some(state.clone())), expected);
     assert_eq!(plan(None, Some(state)), ["unload: not submitted"]);
 }

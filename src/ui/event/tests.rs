@@ -155,6 +155,7 @@ fn the_end_of_a_step_says_what_was_done_and_why() {
     let load = Action::Load { hash, install, strict };
     for (action, reason, expected) in [
         (load, Reason::NotThere, "loaded (placed here)".to_owned()),
+        (load, Reason::FileGone, "loaded (its file was gone)".to_owned()),
         (load, Reason::HashDiffers, format!("loaded with its new file {}", hash.short())),
         (Action::Start { count: 0 }, Reason::WantedLaunched, "started".to_owned()),
         (Action::Start { count: 1 }, Reason::StartAsked, "started (an operator asked for it)".to_owned()),
