@@ -1,8 +1,10 @@
-//! Templates in the variables that say how a host is reached and what it is: `ansible_host: "{{ ip }}"`.
+//! The variables that say how a host is reached and what it is: those of the command line, and templates in them
+//! (`ansible_host: "{{ ip }}"`).
 
 use std::sync::Arc;
 
 use super::magic_variables;
+use super::run_as;
 use super::template;
 use super::template::Layer;
 use super::template::Scope;
@@ -10,9 +12,17 @@ use crate::inventory::Host;
 use crate::inventory::Inventory;
 use crate::inventory::Vars;
 
-/// Fills in these templates from the variables of the inventory, from `extra`, and from the magic variables, and opens
-/// closed values. What cannot be filled in stays as it is: it is an error only for a command that uses the host.
+/// Gives each host those of these variables that `extra` has. Fills in their templates from the variables of the inventory,
+/// from `extra`, and from the magic variables, and opens closed values. What cannot be filled in stays as it is: it is an
+/// error only for a command that uses the host.
 pub fn fill(inventory: &mut Inventory, extra: &Vars) {
+    let given: Vec<_> = Host::connection_variables()
+        .chain(run_as::VARIABLES)
+        .filter_map(|name| Some((name.to_owned(), extra.get(name)?.clone())))
+        .collect();
+    if !given.is_empty() {
+        inventory.hosts.values_mut().for_each(|host| Arc::make_mut(&mut host.vars).extend(given.iter().cloned()));
+    }
     let open: Vec<(String, Vec<&str>)> = inventory.hosts.values().filter_map(with_templates).collect();
     if open.is_empty() {
         return;
@@ -77,6 +87,20 @@ mod tests {
         let extra = Vars::from_iter([("net".to_owned(), json!("10.9.9"))]);
         fill(&mut inventory, &extra);
         assert_eq!(inventory.hosts["h2"].target().unwrap().address.host, "10.9.9.2");
+    }
+
+    #[test]
+    fn variables_of_the_command_line_override_those_of_the_inventory() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hosts.yaml");
+        let text = "g:\n  vars: {ansible_user: root, ansible_port: 22}\n  hosts:\n    h1: {ansible_host: 10.0.0.1}\n";
+        std::fs::write(&file, text).unwrap();
+        let mut inventory = Inventory::load(&[file]).unwrap();
+        let extra = json!({"ansible_user": "{{ who }}", "who": "op", "ansible_become_user": "db", "other": 1});
+        fill(&mut inventory, extra.as_object().unwrap());
+        let h1 = &inventory.hosts["h1"];
+        assert_eq!(h1.target().unwrap().address.to_string(), "ssh://op@10.0.0.1:22");
+        assert_eq!((h1.vars.get("ansible_become_user"), h1.vars.get("other")), (Some(&json!("db")), None));
     }
 
     #[test]
