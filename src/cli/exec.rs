@@ -373,6 +373,7 @@ fn outcome(exit: &Result<Exit, Failure>, printed: Vars, timeout: Option<Duration
 
 /// Prints how the command ended on each host where it failed, and the counts.
 fn summarise(ended: &[Ended], timeout: Option<Duration>) {
+    let mut hints: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Ended { host, exit, .. } in ended {
         match exit {
             Ok(Exit::Code(0)) => {}
@@ -385,10 +386,14 @@ fn summarise(ended: &[Ended], timeout: Option<Duration>) {
                 }
                 ui::error_output(&failure.to_string());
                 if let Some(hint) = &failure.hint {
-                    ui::error_output(&format!("Hint: {host}: {hint}"));
+                    hints.entry(hint).or_default().push(host);
                 }
             }
         }
+    }
+    for (hint, hosts) in hints {
+        let host = if let [host] = hosts.as_slice() { format!("{host}: ") } else { String::new() };
+        ui::error_output(&format!("Hint: {host}{hint}"));
     }
     let count = |status: Status| ended.iter().filter(|end| end.outcome.status == status).count();
     let (failed, unreachable) = (count(Status::Failed), count(Status::Unreachable));

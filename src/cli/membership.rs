@@ -34,6 +34,7 @@ use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
+use crate::store::leader_election::LeaderRecord;
 use crate::ui;
 use crate::ui::messages;
 
@@ -191,9 +192,9 @@ async fn warning_of_keys(cluster: &ClusterContext, joined: &[Joined]) -> Result<
         return Ok(None);
     }
     let leader = leader_election::current_leader(&cluster.store, &cluster.keys).await?;
-    let leader =
-        leader.filter(|leader| leader.kind == LeaderKind::Controller && leader.host != leader_election::hostname());
-    Ok(leader.map(|leader| messages::keys_of_controller(&changed, &leader.host)))
+    let leader = leader.filter(|leader| leader.kind == LeaderKind::Controller);
+    let elsewhere = leader.as_ref().and_then(LeaderRecord::elsewhere);
+    Ok(elsewhere.map(|host| messages::keys_of_controller(&changed, host)))
 }
 
 /// Returns the outcome for hosts that are to be the first of a cluster in a new store, if none of them can join.

@@ -77,9 +77,9 @@ fn reconciler(
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let (snapshot, cluster) = (context.snapshot().await?, context.cluster().await?);
     let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
-    let is_controlled = look::is_controlled(&cluster, &snapshot).await?;
+    let observer = look::observer(&cluster, &snapshot).await?;
     let now = cluster.clock.now();
-    let simulation = if is_controlled {
+    let simulation = if observer.is_some() {
         // The controller may reach machines that this process does not reach, and knows for how long they are silent.
         let mut hosts = SimulatedHosts::of(&snapshot, []);
         Some(simulation::simulate_present(&mut reconciler, &mut hosts, now))
@@ -91,9 +91,9 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let Some(simulation) = simulation else {
         return Err(CommandError::interrupted("interrupted: nothing was changed"));
     };
-    let found = if is_controlled {
+    let found = if let Some(controller) = &observer {
         let events = layout::read_events(&*cluster.store, &cluster.keys).await?;
-        stored_problems(&snapshot, &events, now)
+        stored_problems(&snapshot, &events, controller.elsewhere(), now)
     } else {
         problems(&reconciler, &Scope::All)
     };

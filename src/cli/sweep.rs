@@ -165,7 +165,8 @@ fn conclude(context: &Context, args: &SweepArgs, found: &[Problem], status: Exit
     if args.output.is_some() {
         ui::json(&found);
     } else {
-        let lines = due(context, args, folding::lines(found));
+        // What `--remind` remembers of a problem does not depend on the others.
+        let lines = folding::with_advice_once(found, due(context, args, folding::whole_lines(found)));
         ui::result(&ui::clean(&lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
         hint(found).filter(|_| !lines.is_empty()).into_iter().for_each(|hint| ui::hint(&hint));
     }

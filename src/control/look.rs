@@ -145,11 +145,12 @@ fn note_unanswered(snapshot: &mut Snapshot, reconciler: &Reconciler, now: Timest
     }
 }
 
-/// Reports whether a controller leads and has observed the machines just now: the records have their present state.
-pub async fn is_controlled(context: &ClusterContext, snapshot: &Snapshot) -> Result<bool, StoreError> {
+/// Returns the controller that leads and has observed the machines just now, if there is one: the records have their present
+/// state.
+pub async fn observer(context: &ClusterContext, snapshot: &Snapshot) -> Result<Option<LeaderRecord>, StoreError> {
     let holder = leader_election::current_leader(&context.store, &context.keys).await?;
-    let has_controller = holder.is_some_and(|holder| holder.kind == LeaderKind::Controller);
-    Ok(has_controller && is_recent(snapshot, context.clock.now()))
+    let controller = holder.filter(|holder| holder.kind == LeaderKind::Controller);
+    Ok(controller.filter(|_| is_recent(snapshot, context.clock.now())))
 }
 
 /// Reports whether the observations in the records were published just now.

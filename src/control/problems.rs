@@ -52,6 +52,9 @@ pub struct Problem {
     /// together.
     #[serde(skip)]
     pub(super) trouble: Option<(String, String)>,
+    /// The advice at the end of the trouble of a machine.
+    #[serde(skip)]
+    pub(super) advice: String,
     /// The health of the machine, if the problem is the machine's own.
     #[serde(skip)]
     pub(super) health: Option<Health>,
@@ -71,6 +74,7 @@ impl Problem {
             what,
             unreachable: false,
             trouble: None,
+            advice: String::new(),
             health: None,
             details: Vec::new(),
         }
@@ -216,25 +220,27 @@ fn launched<'a>(reconciler: &'a Reconciler, scope: &'a Scope) -> impl Iterator<I
     placed.chain(globals).filter(move |(_, unit)| is_launched(unit))
 }
 
-/// Returns the problems that the records of the leader show. The events say more about some of them.
-pub fn stored_problems(snapshot: &Snapshot, events: &[Event], now: Timestamp) -> Vec<Problem> {
+/// Returns the problems that the records of the leader show. The events say more about some of them. `elsewhere` is the host of
+/// the leader if that is another one than this: its advice is about that host.
+pub fn stored_problems(snapshot: &Snapshot, events: &[Event], elsewhere: Option<&str>, now: Timestamp) -> Vec<Problem> {
     let machines = snapshot.machines.iter().filter_map(|(machine, record)| {
         let assessed = snapshot.health.get(machine);
         let trouble = match assessed {
             Some(health) if health.health == Health::Alive => return None,
-            Some(health) => blocked(health).unwrap_or_else(|| {
-                let hint = health.reason.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                format!("{}: {}{hint}", health.health, health.reason.cause())
+            Some(health) => blocked(health, elsewhere).unwrap_or_else(|| {
+                format!("{}: {}{}", health.health, health.reason.cause(), advice(health.reason.hint(), elsewhere))
             }),
             None => "not observed yet".to_owned(),
         };
-        Some(Problem::of_troubled(record, assessed.map(|record| record.health), &trouble))
+        let advice = advice(assessed.and_then(|record| record.reason.hint()), elsewhere);
+        Some(Problem { advice, ..Problem::of_troubled(record, assessed.map(|record| record.health), &trouble) })
     });
     let units = explain::units_not_running(snapshot, now).into_iter().map(|(unit, machine, cause)| {
         let cause = cause.with_events(snapshot, unit, events);
         let unreachable = matches!(cause, NotRunning::MachineUnavailable { .. });
         let what = if let NotRunning::Unschedulable(refusal) = &cause { refusal.message() } else { cause.to_string() };
         let job = if let NotRunning::JobFailed { job, .. } = cause.clone() { Some(job) } else { None };
+        let machine = machine.filter(|_| !matches!(cause, NotRunning::Unschedulable(_)));
         Problem { job, unreachable, ..Problem::of_unit(cause.kind(), unit, machine, what) }
     });
     machines.chain(units).collect()
@@ -245,13 +251,22 @@ fn machine_problem(reconciler: &Reconciler, machine: MachineId) -> Option<Proble
     let view = reconciler.view(machine)?;
     let health = view.health.filter(|health| *health != Health::Alive)?;
     let failure = view.evidence.latest_failure()?;
-    let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let hint = advice(failure.hint.as_deref(), None);
     let snapshot = reconciler.snapshot();
     let recorded = snapshot.health.get(&machine).filter(|record| record.health == health);
     let order = recorded.map(|record| record.reason.order()).unwrap_or_default();
-    let trouble = recorded.and_then(blocked);
+    let trouble = recorded.and_then(|record| blocked(record, None));
     let trouble = trouble.unwrap_or_else(|| format!("{health}: {}: {}{hint}{order}", failure.phase, failure.detail));
-    Some(Problem::of_troubled(snapshot.machines.get(&machine)?, Some(health), &trouble))
+    Some(Problem { advice: hint, ..Problem::of_troubled(snapshot.machines.get(&machine)?, Some(health), &trouble) })
+}
+
+/// Returns a hint in brackets, with the host that it is about if that is another one than this.
+fn advice(hint: Option<&str>, elsewhere: Option<&str>) -> String {
+    match (hint, elsewhere) {
+        (None, _) => String::new(),
+        (Some(hint), None) => format!(" ({hint})"),
+        (Some(hint), Some(host)) => format!(" (on {host}, where the controller runs: {hint})"),
+    }
 }
 
 /// Removes `HOST:PORT: ` from a trouble.
@@ -271,12 +286,12 @@ pub fn without_address(trouble: &str, host: &str) -> String {
 
 /// Returns the trouble of a machine whose failover is blocked: the evidence, the block and the remedy. A brake says itself that
 /// machines are silent, so its trouble is the same for all machines that have nothing else to say.
-fn blocked(record: &HealthRecord) -> Option<String> {
+fn blocked(record: &HealthRecord, elsewhere: Option<&str>) -> Option<String> {
     let block = record.reason.block.as_ref()?;
     let is_limit = matches!(block, FailoverBlock::Limit { .. });
     let attempt = record.reason.attempt();
     let attempt = attempt.filter(|attempt| is_limit || attempt.phase > Phase::Connect || attempt.hint.is_some());
-    let hint = record.reason.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let hint = advice(record.reason.hint(), elsewhere);
     let cause = attempt.map(|attempt| format!("{attempt}{hint}; ")).unwrap_or_default();
     Some(format!("{}: {cause}{block} (`muster failover --force` moves the units all the same)", record.health))
 }
@@ -340,8 +355,12 @@ mod tests {
                 HealthEvidence::NoAnswer { seconds: 9, attempt, peers: PeerReports::default(), asked: false };
             let reason = HealthReason { block: Some(block), ..evidence.into() };
             let (health, since) = (Health::Unreachable, Timestamp::ZERO);
-            blocked(&HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() }).unwrap()
+            blocked(&HealthRecord { health, since, last_seen: None, reason, outages: Vec::new() }, None).unwrap()
         };
+        assert_eq!(
+            advice(Some("Remove the old key."), Some("ctl")),
+            " (on ctl, where the controller runs: Remove the old key.)"
+        );
         let (limit, brake) =
             (FailoverBlock::Limit { moved: 3, minutes: 10 }, FailoverBlock::Brake { silent: 2, all: 3 });
         let end = "(`muster failover --force` moves the units all the same)";

@@ -102,7 +102,9 @@ pub async fn sweep(
             leader_election::campaign(&context.store, &context.keys, LeaderKind::Sweep, options.lock_wait).await?;
         let leadership = match taken {
             Ok(leadership) => leadership,
-            Err(holder) if holder.kind == LeaderKind::Controller => return problems_from_store(context, options).await,
+            Err(holder) if holder.kind == LeaderKind::Controller => {
+                return problems_from_store(context, options, holder.elsewhere()).await;
+            }
             Err(holder) => return Ok(SweepResult::Busy(holder)),
         };
         let snapshot = layout::read(&*context.store, &context.keys).await?;
@@ -162,7 +164,11 @@ fn unsettled() -> Problem {
 }
 
 /// Reads the problems from the records of the controller that leads, after a short wait for the work that it has begun.
-async fn problems_from_store(context: &ClusterContext, options: SweepOptions) -> Result<SweepResult, StoreError> {
+async fn problems_from_store(
+    context: &ClusterContext,
+    options: SweepOptions,
+    elsewhere: Option<&str>,
+) -> Result<SweepResult, StoreError> {
     let _wait = tracing::info_span!("wait", what = "the controller");
     let mut follower = Follower::new(context.store.clone(), context.keys.prefixes());
     let mut known: Option<Snapshot> = None;
@@ -194,8 +200,8 @@ async fn problems_from_store(context: &ClusterContext, options: SweepOptions) ->
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
     let now = context.clock.now();
-    let problems =
-        unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored_problems(&snapshot, &events, now));
+    let stored = stored_problems(&snapshot, &events, elsewhere, now);
+    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored);
     Ok(SweepResult::of(problems.collect(), reached))
 }
 

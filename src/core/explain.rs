@@ -539,7 +539,14 @@ fn not_running(
     let Some(machine) = snapshot.machines.get(&placement.machine) else {
         return Some(NotRunning::MachineLeft(placement.machine));
     };
-    not_running_on(snapshot, name, machine, now)
+    let reason = not_running_on(snapshot, name, machine, now)?;
+    // Units leave a machine that is down, unless the failover policy blocks that.
+    let is_left = matches!(
+        &reason,
+        NotRunning::MachineUnavailable { health: Health::Down, reason, .. } if reason.block.is_none()
+    );
+    let stays = if is_left { placement_error() } else { None };
+    Some(stays.map_or(reason, NotRunning::Unschedulable))
 }
 
 /// Returns why a launched unit does not run on a machine that it belongs on, if it does not.

@@ -107,6 +107,11 @@ impl LeaderRecord {
         })
     }
 
+    /// Returns the host on which it runs, if that is another one than this.
+    pub fn elsewhere(&self) -> Option<&str> {
+        Some(self.host.as_str()).filter(|host| *host != hostname())
+    }
+
     /// Reports whether the process has certainly ended: it ran on this host, and is gone.
     fn has_ended(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.has_ended())

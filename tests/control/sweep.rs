@@ -145,7 +145,7 @@ async fn a_sweep_names_the_units_of_a_machine_that_another_cluster_took_over_and
     assert_eq!(sweep().await, [taken]);
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
     assert_eq!(
-        folding::lines(&problems::stored_problems(&snapshot, &[], context.clock.now())),
+        folding::lines(&problems::stored_problems(&snapshot, &[], None, context.clock.now())),
         [taken],
         "beside a controller"
     );
@@ -205,7 +205,7 @@ async fn the_problem_of_a_timer_names_the_journal_of_the_job_that_failed() {
     let commands = "`muster why job.timer` and `muster journal job.service` show more.";
     assert_eq!(found[0].commands().as_deref(), Some(commands));
     let snapshot = layout::read(&*store, &keys()).await.unwrap();
-    let found = problems::stored_problems(&snapshot, &[], context.clock.now());
+    let found = problems::stored_problems(&snapshot, &[], None, context.clock.now());
     assert_eq!(found[0].commands().as_deref(), Some(commands), "beside a controller");
 }
 

@@ -1,6 +1,7 @@
 //! One line for each cause: the problems of a sweep for a reader who wants to know what to do.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::Problem;
 use crate::core::model::Event;
@@ -9,9 +10,27 @@ use crate::core::model::MachineId;
 /// How many machines or units a line names.
 const NAMED: usize = 5;
 
-/// Returns the problems as lines, one for each cause. Machines with the same trouble share a line, and so do the machines
-/// on which a global unit has the same trouble. The units of a machine that cannot be reached are named in its line.
+/// Returns the problems as lines, one for each cause. Each advice is in one line only.
 pub fn lines(problems: &[Problem]) -> Vec<String> {
+    with_advice_once(problems, whole_lines(problems))
+}
+
+/// Returns the lines without the advice that an earlier line has.
+pub fn with_advice_once(problems: &[Problem], mut lines: Vec<String>) -> Vec<String> {
+    let all: BTreeSet<&str> =
+        problems.iter().map(|it| it.advice.as_str()).filter(|advice| !advice.is_empty()).collect();
+    for advice in all {
+        for line in lines.iter_mut().filter(|line| line.contains(advice)).skip(1) {
+            *line = line.replace(advice, "");
+        }
+    }
+    lines
+}
+
+/// Returns the problems as lines, one for each cause, with all of the advice. Machines with the same trouble share a line, and
+/// so do the machines on which a global unit has the same trouble. The units of a machine that cannot be reached are named in
+/// its line.
+pub fn whole_lines(problems: &[Problem]) -> Vec<String> {
     let of_machines = problems.iter().filter(|problem| problem.trouble.is_some() && problem.unit.is_none());
     let mut units_on: BTreeMap<MachineId, Vec<&str>> =
         of_machines.filter_map(|it| Some((it.machine?, Vec::new()))).collect();
@@ -165,6 +184,22 @@ mod tests {
         assert_eq!(lines(&[failed(1), failed(2)]), ["Unit g.service: failed on web1 and web2"]);
         assert_eq!(lines(&[failed(1)]), ["Unit g.service: failed on web1"]);
         assert!(lines(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_advice_is_given_once() {
+        let unknown = |number: u128| {
+            let advice = " (Compare the fingerprint.)".to_owned();
+            Problem {
+                advice,
+                ..troubled(number, &format!("sick: key {number} is not known (Compare the fingerprint.)"))
+            }
+        };
+        let problems = [unknown(1), sick(2), unknown(3)];
+        let first = "web1 is sick: key 1 is not known (Compare the fingerprint.)";
+        let second = "web2 is sick: there is no key";
+        assert_eq!(lines(&problems), [first, second, "web3 is sick: key 3 is not known"]);
+        assert_eq!(whole_lines(&problems)[2], "web3 is sick: key 3 is not known (Compare the fingerprint.)");
     }
 
     #[test]

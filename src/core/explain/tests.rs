@@ -7,9 +7,11 @@ use crate::core::model::Event;
 use crate::core::model::EventKind;
 use crate::core::model::FailedAttempt;
 use crate::core::model::FailedLoad;
+use crate::core::model::FailoverBlock;
 use crate::core::model::ForeignUnits;
 use crate::core::model::Grant;
 use crate::core::model::HealthEvidence;
+use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
 use crate::core::model::HoldDown;
 use crate::core::model::Machine;
@@ -244,6 +246,28 @@ fn a_global_unit_has_a_reason_for_each_machine_where_it_does_not_run() {
     let down = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages };
     snapshot.health.insert(id(2), down);
     assert!(units_not_running(&snapshot, NOW).is_empty());
+}
+
+#[test]
+fn a_unit_of_a_machine_that_is_down_has_the_machine_as_reason_or_that_no_other_takes_the_unit() {
+    let down = |block| {
+        let attempt = FailedAttempt { phase: Phase::Connect, detail: String::new(), hint: None };
+        let reason = HealthReason { block, ..HealthEvidence::VisitFailed(attempt).into() };
+        HealthRecord { health: Health::Down, since: Timestamp::ZERO, last_seen: None, reason, outages: Vec::new() }
+    };
+    let brake = FailoverBlock::Brake { silent: 2, all: 3 };
+    let pinned = format!("[X-Fleet]\nMachineID={}", id(1));
+    for (text, block, kind) in [
+        ("", None, TroubleKind::MachineUnavailable),
+        (&pinned, None, TroubleKind::Unschedulable),
+        (&pinned, Some(brake), TroubleKind::MachineUnavailable),
+    ] {
+        let mut snapshot = cluster(text);
+        place(&mut snapshot);
+        snapshot.health.insert(id(1), down(block));
+        let found: Vec<TroubleKind> = units_not_running(&snapshot, NOW).iter().map(|(_, _, why)| why.kind()).collect();
+        assert_eq!(found, [kind], "{text}");
+    }
 }
 
 #[test]
