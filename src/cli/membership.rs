@@ -32,6 +32,8 @@ use crate::core::model::MachineId;
 use crate::inventory::Vars;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
+use crate::store::SharedStore;
+use crate::store::layout::Keyspace;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::LeaderRecord;
@@ -170,7 +172,7 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
     };
     cluster.remote.close(Duration::from_millis(200)).await;
     let join = join?;
-    let warning = warning_of_keys(&cluster, &join.joined).await?;
+    let warning = warning_of_keys(&cluster.store, &cluster.keys, &join.joined).await?;
     let mut errors = print_joined(join, args);
     errors.extend(adopted?);
     if let Some(warning) = warning {
@@ -180,7 +182,11 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> CommandResult {
 }
 
 /// Warns of keys that were changed while a controller on another host leads: it may not have them.
-async fn warning_of_keys(cluster: &ClusterContext, joined: &[Joined]) -> Result<Option<String>, CommandError> {
+async fn warning_of_keys(
+    store: &SharedStore,
+    keyspace: &Keyspace,
+    joined: &[Joined],
+) -> Result<Option<String>, CommandError> {
     let changed = joined.iter().filter_map(|joined| match joined {
         Joined::Changed(machine, changes) if changes.iter().any(|change| change == "keys") => {
             Some(machine.name.clone())
@@ -191,7 +197,7 @@ async fn warning_of_keys(cluster: &ClusterContext, joined: &[Joined]) -> Result<
     if changed.is_empty() {
         return Ok(None);
     }
-    let leader = leader_election::current_leader(&cluster.store, &cluster.keys).await?;
+    let leader = leader_election::current_leader(store, keyspace).await?;
     let leader = leader.filter(|leader| leader.kind == LeaderKind::Controller);
     let elsewhere = leader.as_ref().and_then(LeaderRecord::elsewhere);
     Ok(elsewhere.map(|host| messages::keys_of_controller(&changed, host)))
@@ -300,5 +306,35 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> CommandResult 
             errors.extend(last);
             Ok(ui::report(&errors))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::MemoryStore;
+    use crate::store::layout::Key;
+
+    #[tokio::test]
+    async fn changed_keys_are_a_warning_only_while_a_controller_leads_on_another_host() {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let keys = Keyspace::new("default").unwrap();
+        let changed = |what: &str| {
+            Joined::Changed(Machine { name: "web1".to_owned(), ..Machine::default() }, vec![what.to_owned()])
+        };
+        let warning = async |what| warning_of_keys(&store, &keys, &[changed(what)]).await.unwrap();
+        let leadership = leader_election::try_campaign(&store, &keys, LeaderKind::Controller).await.unwrap().unwrap();
+        assert_eq!(warning("keys").await, None, "it runs here");
+        let leader = keys.key(&Key::Leader);
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&store.get(&leader).await.unwrap().unwrap().value).unwrap();
+        record["host"] = "ctl".into();
+        store.commit(vec![], vec![keys.put(&Key::Leader, &record)]).await.unwrap();
+        let said = warning("keys").await.unwrap();
+        assert!(said.starts_with("the controller on ctl logs in to web1 with the keys"), "{said}");
+        assert_eq!(warning("address").await, None);
+        leadership.resign().await;
     }
 }
