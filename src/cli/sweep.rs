@@ -22,6 +22,7 @@ use crate::control::timing;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::lease::LeasePolicy;
 use crate::core::model::Event;
+use crate::core::model::EventKind;
 use crate::core::model::Health;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
@@ -87,10 +88,15 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
     let cluster = context.leading().await?;
-    tell_waits(&cluster, args).await?;
+    tell_known_waits(&cluster, args).await?;
     let json = args.output.is_some();
     let mut lines = Lines::default();
+    let tells_waits = tells_waits(args);
     let mut tell = |snapshot: &Snapshot, event: &Event| {
+        let is_silent = matches!(&event.kind, EventKind::HealthChanged { to, .. } if *to != Health::Alive);
+        if is_silent && tells_waits {
+            ui::log::tell_waits();
+        }
         if !json {
             ui::result(&lines.take(event, ui::line(snapshot, event)));
         }
@@ -121,10 +127,15 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     }
 }
 
-/// Starts to print what the sweep waits for if a machine is not alive by the records: the sweep waits long for that machine, and
-/// prints its trouble in any case. With `--remind` it may print nothing. On a terminal the waits are printed already.
-async fn tell_waits(cluster: &ClusterContext, args: &SweepArgs) -> Result<(), CommandError> {
-    if args.remind.is_none() && !std::io::stderr().is_terminal() {
+/// Reports whether the sweep prints what it waits for once a machine is not alive: it waits long for that machine, and prints
+/// its trouble in any case. With `--remind` it may print nothing. On a terminal the waits are printed already.
+fn tells_waits(args: &SweepArgs) -> bool {
+    args.remind.is_none() && !std::io::stderr().is_terminal()
+}
+
+/// Starts to print what the sweep waits for if a machine is not alive by the records.
+async fn tell_known_waits(cluster: &ClusterContext, args: &SweepArgs) -> Result<(), CommandError> {
+    if tells_waits(args) {
         let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
         let is_alive =
             |machine: &MachineId| snapshot.health.get(machine).is_none_or(|record| record.health == Health::Alive);
@@ -197,7 +208,6 @@ fn due(context: &Context, args: &SweepArgs, lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::EventKind;
     use crate::core::model::Timestamp;
     use crate::core::model::Verb;
     use crate::core::unit::UnitName;
