@@ -2,6 +2,7 @@
 
 mod cluster_tasks;
 mod commands;
+mod container_states;
 mod containers;
 mod coverage;
 mod databases;

@@ -19,6 +19,7 @@ mod blockinfile;
 mod capabilities;
 mod command;
 mod composer;
+mod container;
 mod copied_folder;
 mod copy;
 mod cordon;
@@ -32,7 +33,9 @@ mod deploy_helper;
 mod destination;
 mod dnf;
 mod dnf_config_manager;
+mod docker_container;
 mod docker_image;
+mod docker_values;
 mod dpkg_divert;
 mod dpkg_selections;
 mod drain;
@@ -83,6 +86,7 @@ mod pam_limits;
 mod pause;
 mod ping;
 mod pip;
+mod podman_container;
 mod postgresql;
 mod postgresql_db;
 mod postgresql_ext;
@@ -200,6 +204,7 @@ static MODULES: &[&dyn Module] = &[
     &dnf::DNF5,
     &dnf_config_manager::DNF_CONFIG_MANAGER,
     &dnf::YUM,
+    &docker_container::DOCKER_CONTAINER,
     &docker_image::DOCKER_IMAGE,
     &dpkg_divert::DPKG_DIVERT,
     &dpkg_selections::DPKG_SELECTIONS,
@@ -247,6 +252,7 @@ static MODULES: &[&dyn Module] = &[
     &pause::Pause,
     &ping::Ping,
     &pip::PIP,
+    &podman_container::PODMAN_CONTAINER,
     &postgresql_db::POSTGRESQL_DB,
     &postgresql_ext::POSTGRESQL_EXT,
     &postgresql_user::PostgresqlUser,
