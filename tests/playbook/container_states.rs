@@ -285,3 +285,42 @@ async fn a_container_of_docker_is_compared_with_what_the_task_says() {
     assert_eq!(result["actions"], json!(["pulled image nginx", "recreated web"]));
     assert_eq!(result["container"]["Id"], "1");
 }
+
+#[tokio::test]
+async fn an_image_of_podman_is_pulled_built_and_removed() {
+    let podman = r#"
+case "$*" in
+  *' inspect --format'*) cat DIR/id ;;
+  *' inspect '*) [ -s DIR/id ] && echo '[{"Id": "x"}]' ;;
+  pull* | build*) echo new > DIR/id ;;
+esac"#;
+    let host = Host::new(&[("podman", podman)]);
+    for (id, task, expected) in [
+        (
+            "",
+            "{name: nginx, tag: 4, arch: arm64, validate_certs: no}",
+            vec!["podman pull --tls-verify=false --arch=arm64 nginx:4"],
+        ),
+        ("old\n", "{name: nginx}", vec![]),
+        ("old\n", "{name: nginx, force: yes}", vec!["podman pull nginx:latest"]),
+        (
+            "old\n",
+            "{name: web, path: /tmp, state: build, build: {file: /D, cache: no, extra_args: '--build-arg \"a=b c\"'}}",
+            vec!["podman build --tag web:latest --file=/D --no-cache --build-arg a=b c /tmp"],
+        ),
+        ("", "{name: web, pull: no}", vec!["Cannot find the image web:latest locally."]),
+        ("old\n", "{name: web, state: absent, force: yes}", vec!["podman image rm --force web:latest"]),
+        (
+            "",
+            "{name: web, path: /tmp, build: {x: y}}",
+            vec![
+                "muster knows no `x` of `build`: expected annotation, cache, extra_args, file, force_rm, format, rm, target and volume",
+            ],
+        ),
+    ] {
+        host.stage.write("id", id);
+        assert_eq!(host.acts(&format!("podman_image: {task}"), &["podman image inspect"]).await, expected, "{task}");
+    }
+    let (result, _) = host.run("containers.podman.podman_image: {name: nginx, force: yes}").await;
+    assert_eq!(result["image"], json!([{"Id": "x"}]));
+}

@@ -40,7 +40,7 @@ pub(super) static DOCKER_IMAGE: ScriptModule = ScriptModule {
         ],
     )
     .needs(&[&["name"]]),
-    text: include_str!("docker_image.sh"),
+    text: include_str!("container_image.sh"),
     prepare,
 };
 
@@ -80,11 +80,13 @@ fn prepare(arguments: &Arguments<'_>, run: ScriptRun) -> Result<ScriptRun, Strin
     if is_present && (source == "build" && folder.is_empty() || source == "load" && !loads) {
         return Err(format!("`source: {source}` needs the path of the source"));
     }
+    let pull_options = platform.map(|platform| ["--platform".to_owned(), platform]);
     let run = run
+        .set("program", "docker")
         .set("ref", &with_tag(&name, &tag))
         .set("new_ref", &repository.map_or_else(String::new, |repository| with_tag(&repository, &tag)))
         .set("source", &source)
-        .set("platform", &platform.unwrap_or_default())
+        .words("pull_options", &pull_options.into_iter().flatten().collect::<Vec<_>>())
         .set("folder", &folder)
         .words("build_options", &options)
         .read(read);
@@ -123,7 +125,7 @@ fn build_options(arguments: &Arguments<'_>) -> Result<(Vec<String>, String), Str
 }
 
 /// Returns the name of an image with its tag, unless the name has a tag or a digest.
-fn with_tag(name: &str, tag: &str) -> String {
+pub(super) fn with_tag(name: &str, tag: &str) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     if last.contains(':') || name.contains('@') { name.to_owned() } else { format!("{name}:{tag}") }
 }

@@ -87,6 +87,7 @@ mod pause;
 mod ping;
 mod pip;
 mod podman_container;
+mod podman_image;
 mod postgresql;
 mod postgresql_db;
 mod postgresql_ext;
@@ -253,6 +254,7 @@ static MODULES: &[&dyn Module] = &[
     &ping::Ping,
     &pip::PIP,
     &podman_container::PODMAN_CONTAINER,
+    &podman_image::PODMAN_IMAGE,
     &postgresql_db::POSTGRESQL_DB,
     &postgresql_ext::POSTGRESQL_EXT,
     &postgresql_user::PostgresqlUser,

@@ -1,10 +1,10 @@
-needs docker
+needs "$program"
 # Sets `id` and `image` to those of an image, or to nothing.
 look_at() {
   id='' image=
-  if run docker image inspect "$1"; then
+  if run "$program" image inspect "$1"; then
     image=$out
-    run docker image inspect --format '{{.Id}}' "$1" && id=$out
+    run "$program" image inspect --format '{{.Id}}' "$1" && id=$out
   fi
 }
 actions=
@@ -17,7 +17,7 @@ if [ "$state" = absent ]; then
     note_action "Removed image $ref"
     set -- image rm
     [ "$force_absent" != yes ] || set -- "$@" --force
-    change docker "$@" "$ref"
+    change "$program" "$@" "$ref"
   fi
   say actions:lines "$actions" && say image '[]'
   finish
@@ -28,16 +28,15 @@ if [ -z "$before" ] || [ "$force_source" = yes ]; then
       [ -d "$folder" ] || fail "Requested build path $folder could not be found or you do not have access."
       note_action "Built image $ref from $folder"
       eval "set -- $build_options"
-      change docker build --tag "$ref" "$@" "$folder" ;;
+      change "$program" build --tag "$ref" "$@" "$folder" ;;
     load)
       [ -f "$load_path" ] || fail "Error loading image $ref - no such file $load_path"
       note_action "Loaded image $ref from $load_path"
-      change docker image load --input "$load_path" ;;
+      change "$program" image load --input "$load_path" ;;
     pull)
       note_action "Pulled image $ref"
-      set -- pull
-      [ -z "$platform" ] || set -- "$@" --platform "$platform"
-      change docker "$@" "$ref" ;;
+      eval "set -- $pull_options"
+      change "$program" pull "$@" "$ref" ;;
     local) [ -n "$before" ] || fail "Cannot find the image $ref locally." ;;
   esac
   if [ -z "$check" ]; then
@@ -51,7 +50,7 @@ if [ -n "$new_ref" ]; then
   look_at "$new_ref"
   if [ -z "$id" ] || { [ "$force_tag" = yes ] && [ "$id" != "$ours" ]; }; then
     note_action "Tagged image $ref to $new_ref"
-    change docker image tag "$ref" "$new_ref"
+    change "$program" image tag "$ref" "$new_ref"
   fi
   image=$shown
 fi
