@@ -105,7 +105,7 @@ async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName,
     let mut unsure = ui::may_still_run(snapshot, unit, now);
     unsure.extend(explain::ended_lease(snapshot, unit, now).map(|reason| format!("Unit {unit}: {reason}")));
     ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-    let script = format!("systemctl status --no-pager --full -- {}", quote(unit.as_str())?);
+    let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
     run_on(context, snapshot, unit, &machines, &script).await
 }
 
@@ -145,16 +145,17 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let is_global = RequirementsIndex::of(&snapshot).is_global(&unit);
     if is_global && args.follow {
         let error = CommandError::failed(messages::journal_of_global_unit(&unit));
-        return Err(
-            error.hint(format!("`muster exec --become HOST -- journalctl -f -u {unit}` follows it on one host."))
-        );
+        return Err(error.hint(format!(
+            "`muster exec --become HOST -- journalctl -f -u {}` follows it on one host.",
+            unit.of_systemd()
+        )));
     }
     let machines = if is_global {
         machines_with(context, &snapshot, &unit)?
     } else {
         vec![machine_of(context, &snapshot, &unit, "running")?]
     };
-    let (name, output) = (quote(unit.as_str())?, quote(&args.output)?);
+    let (name, output) = (quote(&unit.of_systemd())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
     run_on(context, &snapshot, &unit, &machines, &script).await

@@ -76,7 +76,7 @@ fn may_have_failed(snapshot: &Snapshot, problem: &Problem) -> bool {
 }
 
 async fn ask(context: &ClusterContext, target: Target, unit: UnitName, restarts: bool) -> Option<String> {
-    let script = script(&remote::quote(unit.as_str()).ok()?, restarts);
+    let script = script(&remote::quote(&unit.of_systemd()).ok()?, restarts);
     let command = Command { script, run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
     let mut answer = CapturedOutput::with_limit(BYTES);
     context.remote.exec(&target, &command, &mut answer).await.ok()?;

@@ -309,7 +309,8 @@ impl Goal {
         let host = snapshot.full_name_of(*machine);
         let what = format!(
             "still runs on {host}: another unit has started it (a timer, a socket, `Wants=`). Stop that unit too; \
-             `muster exec --become {host} -- systemctl stop {name}` stops this one until another unit starts it"
+             `muster exec --become {host} -- systemctl stop {}` stops this one until another unit starts it",
+            name.of_systemd()
         );
         Some(Problem::of_unit(TroubleKind::StartedByAnother, name, Some(*machine), what))
     }

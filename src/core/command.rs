@@ -22,6 +22,8 @@ use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
+use crate::core::unit::Warning;
+use crate::core::unit::WarningKind;
 
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
@@ -108,6 +110,16 @@ pub enum InvalidCommand {
     /// `[X-Muster]` is invalid.
     #[error("Unit {0}: {1}")]
     Class(UnitName, BadClass),
+    /// Another unit has the same service.
+    #[error("Unit {unit}: systemd would know it as {service}, as it knows {other}: rename one of the two")]
+    SameService {
+        /// The unit.
+        unit: UnitName,
+        /// The other unit.
+        other: UnitName,
+        /// The service of both.
+        service: String,
+    },
     /// The class of a unit cannot change while the unit may run somewhere with the old class.
     #[error(
         "Unit {unit}: it cannot become {class} while it may be on {}: `muster unload {unit}` first; a machine that does not \
@@ -305,17 +317,26 @@ fn check(
         Requirements::of(name, file).map_err(|error| InvalidCommand::Requirements(name.clone(), error))?;
     let class = Class::of(file).map_err(|error| InvalidCommand::Class(name.clone(), error))?;
     if class == Class::Strict {
-        let why = match (requirements.global, name.kind()) {
-            (true, _) => Some("a global unit runs everywhere at once"),
-            (false, UnitType::Service) => None,
-            (false, _) => Some("only systemd services can be kept from running twice"),
-        };
+        let is_global = requirements.global.then_some("a global unit runs everywhere at once");
+        let why = is_global.or_else(|| Class::not_strict(name, file));
         why.map_or(Ok(()), |why| Err(InvalidCommand::NotStrict(name.clone(), why)))?;
     }
     check_class(snapshot, name, class)?;
+    check_service(snapshot, name)?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
-    warnings.extend(file.warnings().iter().map(|warning| format!("WARNING: Unit {name}: {warning}")));
+    // A volume or a network needs no options.
+    let counts = |warning: &&Warning| !(name.is_quadlet() && warning.kind == WarningKind::NoOptions);
+    let told = file.warnings().iter().filter(counts);
+    warnings.extend(told.map(|warning| format!("WARNING: Unit {name}: {warning}")));
     Ok(())
+}
+
+/// Refuses a unit that systemd would know by the same name as another one: `web.container` makes `web.service`.
+fn check_service(snapshot: &Snapshot, name: &UnitName) -> Result<(), InvalidCommand> {
+    let others = name.with_same_service();
+    let other = others.into_iter().find(|other| other != name && snapshot.units.contains_key(other));
+    let service = || name.of_systemd().into_owned();
+    other.map_or(Ok(()), |other| Err(InvalidCommand::SameService { unit: name.clone(), other, service: service() }))
 }
 
 /// Refuses a change of class while the unit may still run with the old class: an available unit has no lease, and the

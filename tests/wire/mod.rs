@@ -4,6 +4,7 @@ mod failures;
 mod fake;
 mod lease;
 mod proxy;
+mod quadlet;
 mod real;
 pub(crate) mod sshd;
 mod terminal;

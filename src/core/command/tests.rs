@@ -175,6 +175,24 @@ fn invalid_requirements_are_refused() {
 }
 
 #[test]
+fn two_units_cannot_have_one_service() {
+    let snapshot = cluster("web.container", "[Container]\nImage=a\n", DesiredState::Launched);
+    let refused = decide(&snapshot, &with_file(Verb::Submit, "web.service", TEXT)).unwrap_err();
+    let why = "systemd would know it as web.service, as it knows web.container: rename one of the two";
+    assert_eq!(refused.to_string(), format!("Unit web.service: {why}"));
+    let replaced = UnitCommand { replace: true, ..with_file(Verb::Start, "web.container", "[Container]\nImage=b\n") };
+    assert!(
+        decide(&snapshot, &replaced).is_ok() && decide(&snapshot, &with_file(Verb::Submit, "web.timer", TEXT)).is_ok()
+    );
+}
+
+#[test]
+fn a_quadlet_file_without_options_is_no_mistake() {
+    let warnings = |unit| decide(&Snapshot::default(), &with_file(Verb::Submit, unit, "[Volume]\n")).unwrap().warnings;
+    assert_eq!((warnings("data.volume").len(), warnings("data.service").len()), (0, 1));
+}
+
+#[test]
 fn a_strict_class_that_cannot_be_kept_is_refused() {
     let refusal = |unit: &str, text: &str| {
         let command = with_file(Verb::Submit, unit, text);

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use super::UnitFile;
+use super::UnitName;
+use super::UnitType;
+use super::quadlet;
 use crate::core::similar::misspelt;
 
 /// The sections that muster reads.
@@ -60,6 +63,15 @@ impl Class {
             }
         }
         Ok(class.unwrap_or_default())
+    }
+
+    /// Returns why a unit cannot be strict, apart from its requirements; `None` if it can.
+    pub fn not_strict(name: &UnitName, file: &UnitFile) -> Option<&'static str> {
+        match name.kind() {
+            UnitType::Service => None,
+            _ if name.is_quadlet() => quadlet::not_strict(name, file),
+            _ => Some("only systemd services can be kept from running twice"),
+        }
     }
 
     /// Returns the class that a unit is treated as. An invalid class may be a guarantee, so it counts as strict.

@@ -1,9 +1,11 @@
-//! The sections and directives that systemd knows. systemd ignores every other one, which is mostly a typing error.
+//! The sections and directives that systemd knows. systemd ignores every other one, which is mostly a typing error. Podman itself
+//! refuses keys that it does not know, so only its sections are listed here.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use super::quadlet;
 use crate::core::similar::similar;
 
 /// The sections of unit files that muster and fleet read themselves.
@@ -28,7 +30,10 @@ static KNOWN: LazyLock<BTreeMap<&str, BTreeSet<&str>>> = LazyLock::new(|| {
 /// Reports whether systemd, fleet or muster reads a section. Programs may have sections whose names begin with `X-`.
 pub(super) fn is_section(section: &str) -> bool {
     let resembles_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(section));
-    KNOWN.contains_key(section) || OWN.contains(&section) || section.starts_with("X-") && !resembles_own
+    KNOWN.contains_key(section)
+        || OWN.contains(&section)
+        || quadlet::SECTIONS.contains(&section)
+        || section.starts_with("X-") && !resembles_own
 }
 
 /// Reports whether systemd reads a directive in a section, or ignores it on purpose. Only the sections of systemd have
@@ -39,7 +44,7 @@ pub(super) fn is_directive(section: &str, name: &str) -> bool {
 
 /// Returns the name that was probably meant by a section that is not known.
 pub(super) fn meant_section(section: &str) -> Option<&'static str> {
-    let names = || KNOWN.keys().copied().chain(OWN);
+    let names = || KNOWN.keys().copied().chain(OWN).chain(quadlet::SECTIONS);
     let same = names().find(|name| name.eq_ignore_ascii_case(section));
     same.or_else(|| similar(section, names()).into_iter().next())
 }

@@ -16,6 +16,7 @@ use super::BadUnitName;
 use super::Glob;
 use super::UnitFile;
 use super::UnitName;
+use super::quadlet;
 use crate::core::machine_id::MachineId;
 use crate::core::similar::misspelt;
 
@@ -24,7 +25,7 @@ use crate::core::similar::misspelt;
 pub struct Requirements {
     /// `MachineID=`: this machine and no other.
     pub machine_id: Option<Pin>,
-    /// `MachineOf=`: the machine of each of these units.
+    /// `MachineOf=`: the machine of each of these units. A Quadlet file also needs those that it names.
     pub machine_of: BTreeSet<UnitName>,
     /// `MachineMetadata=`: for each key, one of these values.
     pub metadata: BTreeMap<String, BTreeSet<String>>,
@@ -150,7 +151,7 @@ impl Requirements {
     pub fn of(name: &UnitName, file: &UnitFile) -> Result<(Self, Vec<IgnoredRequirement>), BadRequirements> {
         let (section, mut ignored) = Section::read(name, file);
         ignored.iter().try_for_each(IgnoredRequirement::check)?;
-        let read = Self {
+        let mut read = Self {
             machine_id: section.pin(name, &mut ignored)?,
             machine_of: section.peers(name)?,
             metadata: section.metadata(name, &mut ignored),
@@ -159,6 +160,10 @@ impl Requirements {
             replaces: section.globs(&["Replaces"], "Replaces")?,
         };
         read.check(section.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]).next().is_some())?;
+        // A global file needs global ones: they are on its machines without a requirement.
+        if name.is_quadlet() && !read.global {
+            read.machine_of.extend(quadlet::needed(file));
+        }
         Ok((read, ignored))
     }
 

@@ -9,6 +9,7 @@ mod glob;
 mod hash;
 mod name;
 mod parse;
+mod quadlet;
 
 pub use class::BadClass;
 pub use class::Class;

@@ -1,6 +1,7 @@
-//! Unit names: fleet's rules, and a few rules of Linux and systemd.
+//! Unit names: fleet's rules, and a few rules of Linux, systemd and Podman.
 
 use std::borrow::Borrow;
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ macro_rules! unit_types {
         }
 
         impl UnitType {
-            /// Every type that fleet knew.
+            /// Every type.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// Returns the type as in names, without the dot.
@@ -91,14 +92,26 @@ macro_rules! unit_types {
 unit_types! {
     /// `.automount`
     Automount = "automount",
+    /// `.build`: a Quadlet file (podman-systemd.unit(5)). It makes an image.
+    Build = "build",
     /// `.busname`, which systemd no longer has.
     Busname = "busname",
+    /// `.container`: a Quadlet file.
+    Container = "container",
     /// `.device`
     Device = "device",
+    /// `.image`: a Quadlet file. It pulls an image.
+    Image = "image",
+    /// `.kube`: a Quadlet file.
+    Kube = "kube",
     /// `.mount`
     Mount = "mount",
+    /// `.network`: a Quadlet file.
+    Network = "network",
     /// `.path`
     Path = "path",
+    /// `.pod`: a Quadlet file.
+    Pod = "pod",
     /// `.scope`
     Scope = "scope",
     /// `.service`
@@ -115,6 +128,8 @@ unit_types! {
     Target = "target",
     /// `.timer`
     Timer = "timer",
+    /// `.volume`: a Quadlet file.
+    Volume = "volume",
 }
 
 impl UnitType {
@@ -123,13 +138,26 @@ impl UnitType {
     }
 
     const fn may_be_template(self) -> bool {
-        matches!(self, Self::Path | Self::Service | Self::Socket | Self::Target | Self::Timer)
+        matches!(self, Self::Container | Self::Path | Self::Service | Self::Socket | Self::Target | Self::Timer)
     }
 
-    /// Reports whether fleetctl knew the type. An argument with such an ending is a full name.
-    const fn is_known_to_fleetctl(self) -> bool {
+    /// Returns the ending that a Quadlet file's service has instead of this one; `None` if systemd itself knows the type.
+    const fn of_service(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Container | Self::Kube => ".service",
+            Self::Pod => "-pod.service",
+            Self::Volume => "-volume.service",
+            Self::Network => "-network.service",
+            Self::Image => "-image.service",
+            Self::Build => "-build.service",
+            _ => return None,
+        })
+    }
+
+    /// Reports whether an argument with this ending is a full name. fleetctl knew the types that are not Quadlet's.
+    const fn ends_full_name(self) -> bool {
         let more = matches!(self, Self::Device | Self::Mount | Self::Automount);
-        more || matches!(self, Self::Service | Self::Socket | Self::Timer | Self::Path)
+        more || matches!(self, Self::Service | Self::Socket | Self::Timer | Self::Path) || self.of_service().is_some()
     }
 }
 
@@ -137,7 +165,7 @@ impl UnitType {
 /// wrong or exchanged: at most two, and fewer of a short type.
 fn misspelt(name: &str) -> Option<(String, String)> {
     let (stem, ending) = name.rsplit_once('.')?;
-    let known = UnitType::ALL.iter().filter(|kind| kind.is_known_to_fleetctl()).map(|kind| kind.as_str());
+    let known = UnitType::ALL.iter().filter(|kind| kind.ends_full_name()).map(|kind| kind.as_str());
     let most = |kind: &str| match kind.len() {
         7.. => 2,
         5.. => 1,
@@ -156,7 +184,7 @@ impl fmt::Display for UnitType {
 
 impl UnitName {
     /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has no type that
-    /// fleetctl knew. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`. Unlike in
+    /// fleetctl knew and that is not Quadlet's. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`. Unlike in
     /// fleet, `foo.servce` is an error.
     pub fn from_argument(argument: &str) -> Result<Self, BadUnitName> {
         let base = argument.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -164,7 +192,7 @@ impl UnitName {
             return Err(BadUnitName::Empty);
         }
         let kind = base.rsplit_once('.').and_then(|(_, kind)| UnitType::named(kind));
-        if kind.is_some_and(UnitType::is_known_to_fleetctl) {
+        if kind.is_some_and(UnitType::ends_full_name) {
             return base.parse();
         }
         let service = format!("{base}.service");
@@ -183,6 +211,27 @@ impl UnitName {
     pub fn kind(&self) -> UnitType {
         // Every name ends in a type: `check` has seen it.
         self.0.rsplit_once('.').and_then(|(_, kind)| UnitType::named(kind)).unwrap_or(UnitType::Service)
+    }
+
+    /// Returns the name that the unit has for systemd: a Quadlet file has a service.
+    pub fn of_systemd(&self) -> Cow<'_, str> {
+        match self.kind().of_service() {
+            Some(ending) => Cow::Owned(format!("{}{ending}", self.stem())),
+            None => Cow::Borrowed(&self.0),
+        }
+    }
+
+    /// Returns the names that systemd would know by the name of this unit, this one among them.
+    pub fn with_same_service(&self) -> Vec<Self> {
+        let service = self.of_systemd();
+        let quadlets = UnitType::ALL.iter().filter_map(|kind| Some((kind, service.strip_suffix(kind.of_service()?)?)));
+        let names = quadlets.map(|(kind, stem)| format!("{stem}.{kind}")).chain([service.to_string()]);
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// Reports whether the unit is a Quadlet file, of which Podman makes a service on the host.
+    pub fn is_quadlet(&self) -> bool {
+        self.kind().of_service().is_some()
     }
 
     /// Returns the name without its type: `foo@bar` of `foo@bar.service`.

@@ -87,6 +87,7 @@ pub(super) fn read(printed: &[u8], mark: &str, steps: &[Step]) -> Result<Report,
 enum Section {
     #[default]
     None,
+    Sources,
     Hashes,
     Marked,
     Launched,
@@ -107,7 +108,11 @@ struct Reader {
     refused: Option<Refused>,
     observation: Option<Observation>,
     taken_from: Option<Box<ClusterOfHost>>,
+    /// The Quadlet files of services.
+    sources: BTreeMap<UnitName, UnitName>,
     hashes: BTreeMap<UnitName, Hash>,
+    /// The units whose service has no file any more.
+    lost: BTreeSet<UnitName>,
     marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
@@ -160,6 +165,7 @@ impl Reader {
             "host" => self.observation = Some(read_host(rest)?),
             "taken" => self.taken_from = Some(Box::new(ClusterOfHost(other_cluster(rest)))),
             "refused" => self.refused = Some(read_refusal(rest)?),
+            "sources" => self.section = Section::Sources,
             "hashes" => self.section = Section::Hashes,
             "marked" => self.section = Section::Marked,
             "launched" => self.section = Section::Launched,
@@ -191,9 +197,22 @@ impl Reader {
     fn listing(&mut self, line: &str) -> Result<(), String> {
         match self.section {
             Section::None => {}
+            Section::Sources => {
+                if let Some((service, file)) = read_source(line) {
+                    self.sources.insert(service, file);
+                }
+                if self.sources.len() > UNITS {
+                    return Err(format!("it has more than {UNITS} Quadlet files"));
+                }
+            }
             Section::Hashes => {
                 if let Some((name, hash)) = read_hash(line)? {
-                    self.hashes.insert(name, hash);
+                    match self.sources.get(&name) {
+                        // The file that Podman has made says nothing about the submitted one.
+                        Some(source) if hash == Hash::NONE => drop(self.lost.insert(source.clone())),
+                        Some(_) => {}
+                        None => drop(self.hashes.insert(name, hash)),
+                    }
                 }
                 if self.hashes.len() > UNITS {
                     return Err(format!("it has more than {UNITS} units"));
@@ -247,7 +266,8 @@ impl Reader {
     /// Returns the name of a unit that the report has a file of. Nothing else is kept, so the number of files bounds the
     /// memory that a report takes.
     fn reported(&self, name: &str) -> Option<UnitName> {
-        name.parse().ok().filter(|name| self.hashes.contains_key(name))
+        let name = name.parse().ok()?;
+        Some(self.sources.get(&name).cloned().unwrap_or(name)).filter(|name| self.hashes.contains_key(name))
     }
 
     fn show(&mut self, line: &str) -> Result<(), String> {
@@ -307,6 +327,7 @@ impl Reader {
     fn units(&mut self) -> Result<(Units, Units), &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
+            let hash = if self.lost.contains(&name) { Hash::NONE } else { hash };
             let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
             let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
@@ -361,6 +382,13 @@ fn kept<'a>(
         Some((&step.unit, explain(step, Some(there), complaints.about(step))))
     });
     kept.collect()
+}
+
+/// Reads `SERVICE FILE`: the Quadlet file of a service. Another program may have written it.
+fn read_source(line: &str) -> Option<(UnitName, UnitName)> {
+    let (service, file) = line.split_once(' ')?;
+    let (service, file): (UnitName, UnitName) = (service.parse().ok()?, file.parse().ok()?);
+    (file.is_quadlet() && file.of_systemd() == service.as_str()).then_some((service, file))
 }
 
 /// Returns why a step was not carried out: what the host said, or the state that shows it.

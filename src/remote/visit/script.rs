@@ -154,10 +154,15 @@ fn text_of<'a>(visit: &'a Visit, step: &Step, hash: Hash) -> Result<&'a str, Scr
     Ok(file.text())
 }
 
+/// Returns the name that systemd has for the unit of a step, quoted.
+fn name(step: &Step) -> Result<String, Unquotable> {
+    Ok(quote(&step.unit.of_systemd())?.into_owned())
+}
+
 fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     let names = |wanted: fn(Action) -> bool| -> Result<String, ScriptError> {
         let units = visit.steps.iter().filter(|step| wanted(step.action));
-        units.map(|step| Ok(format!(" {}", quote(step.unit.as_str())?))).collect()
+        units.map(|step| Ok(format!(" {}", name(step)?))).collect()
     };
     let mut call = |function: &str, units: String| {
         if !units.is_empty() {
@@ -165,19 +170,30 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
         }
     };
     let replaced = replaced(visit);
-    let mut checked = String::new();
-    for step in visit.steps.iter().filter(|step| replaced.contains(&step.unit)) {
+    // Podman reads all Quadlet files at once, because they name each other.
+    let is_early = |step: &&Step| replaced.contains(&step.unit) || step.unit.is_quadlet();
+    let (mut checked, mut generated) = (String::new(), String::new());
+    for step in visit.steps.iter().filter(is_early) {
         let Action::Load { hash, .. } = step.action else { continue };
-        let (unit, text) = (quote(step.unit.as_str())?, quote(text_of(visit, step, hash)?)?);
-        call(&format!("m_ours {unit} && m_write"), format!(" {unit} {text}"));
-        let _ = write!(checked, " {unit}");
+        let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
+        if step.unit.is_quadlet() {
+            let file = quote(step.unit.as_str())?;
+            call(&format!("m_ours {unit} && m_write_quadlet"), format!(" {unit} {file} {text}"));
+            let _ = write!(generated, " {unit}={file}");
+        } else {
+            call(&format!("m_ours {unit} && m_write"), format!(" {unit} {text}"));
+        }
+        if replaced.contains(&step.unit) {
+            let _ = write!(checked, " {unit}");
+        }
     }
+    call("m_generate", generated);
     call("m_check", checked);
     call("m_unload", names(|action| action == Action::Unload)?);
     for step in &visit.steps {
         let Action::Load { hash, strict, .. } = step.action else { continue };
-        let (unit, text) = (quote(step.unit.as_str())?, quote(text_of(visit, step, hash)?)?);
-        if replaced.contains(&step.unit) {
+        let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
+        if is_early(&step) {
             call("m_guard_again", if strict { format!(" {unit} {}", STOP.as_secs()) } else { String::new() });
             continue;
         }
@@ -190,7 +206,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     }
     for step in &visit.steps {
         let Action::Adopt { hash, strict } = step.action else { continue };
-        let unit = quote(step.unit.as_str())?;
+        let unit = name(step)?;
         let adopt = format!("m_adopt {unit} {hash}");
         if strict {
             call(&adopt, format!(" && m_guard {unit} {} && systemctl daemon-reload", STOP.as_secs()));
@@ -210,7 +226,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
             Action::Restart { count } => ("restart", count),
             _ => continue,
         };
-        let _ = write!(starts.entry(verb).or_default(), " {}", quote(step.unit.as_str())?);
+        let _ = write!(starts.entry(verb).or_default(), " {}", name(step)?);
     }
     for ((verb, count), units) in starts.into_iter().rev() {
         call(&format!("m_start {verb} {count}"), units);

@@ -28,10 +28,46 @@ m_many() {
 }
 m_write() {
   [ -d "$m_run/files" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units" || return
-  printf '%s' "$2" >"$m_run/new/$1" && : >"$m_run/files/$1" && return
+  printf '%s' "$2" >"$m_run/new/$1" && { [ -e "$m_run/files/$1" ] || : >"$m_run/files/$1"; } && return
   rm -f -- "$m_run/new/$1"
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
+}
+# Writes the Quadlet file $2 of the service $1 to where Podman reads it before the earlier one.
+m_write_quadlet() {
+  [ -n "$m_staged" ] || { rm -rf -- "$m_run/quadlet" && mkdir -p "$m_run/quadlet" "$m_quadlets" && m_staged=y; } &&
+    printf '%s' "$3" >"$m_run/quadlet/$2" && return
+  rm -f -- "$m_run/quadlet/$2"
+  m_say said load "$1" "cannot write to $m_run: is /run full?"
+  return 1
+}
+# Lets Podman make the services of the new Quadlet files. The arguments are SERVICE=FILE. Podman names a file that it refuses.
+m_generate() {
+  m_pairs=" $* " m_out="there is no $m_generator: it is part of Podman 4.4 and later"
+  rm -rf -- "$m_run/generated" && mkdir -p "$m_run/generated"
+  [ ! -x "$m_generator" ] || m_out=$(QUADLET_UNIT_DIRS=$m_run/quadlet:$m_quadlets timeout 20 "$m_generator" --no-kmsg-log "$m_run/generated" 2>&1)
+  for m_pair in "$@"; do
+    m_u=${m_pair%%=*} m_q=${m_pair#*=}
+    [ -e "$m_run/quadlet/$m_q" ] || continue
+    [ -e "$m_run/generated/$m_u" ] &&
+      m_text=$(sed "s,^SourcePath=.*,SourcePath=$m_quadlets/$m_q," "$m_run/generated/$m_u") && m_write "$m_u" "$m_text$m_nl" && continue
+    rm -f -- "$m_run/quadlet/$m_q"
+    m_why=
+    while IFS= read -r m_line; do
+      # The path where Podman has read the file is not where the file goes.
+      case $m_line in *"$m_run/quadlet/"*) m_line=${m_line%"$m_run/quadlet/"*}${m_line##*"$m_run/quadlet/"} ;; esac
+      case $m_line in *"$m_q"*) m_why="$m_why${m_why:+; }${m_line#"quadlet-generator"*"]: "}" ;; esac
+    done <<M_EOF
+$m_out
+M_EOF
+    m_say said load "$m_u" "Podman makes no service of its file: ${m_why:-${m_out:-it gives no reason}}"
+  done
+  rm -rf -- "$m_run/generated"
+}
+# Sets `m_q` to the Quadlet file of a service; reports whether it has one.
+m_quadlet_of() {
+  m_q=; [ ! -s "$m_run/files/$1" ] || read -r m_q <"$m_run/files/$1"
+  [ -n "$m_q" ]
 }
 # The folders from which systemd loads units (systemd.unit(5)), and muster's.
 m_paths='/run/fleet/units /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early
@@ -94,7 +130,12 @@ m_load() {
     m_reload=always
   for m_u in "$@"; do set -- "$@" "$m_run/new/$m_u"; shift; done
   m_out=$(mv -f -- "$@" "$m_units/" 2>&1) || m_said "load -" "$m_out"
-  for m_u in "$@"; do set -- "$@" "$m_units/${m_u##*/}"; shift; done
+  for m_u in "$@"; do
+    set -- "$@" "$m_units/${m_u##*/}"; shift; m_u=${m_u##*/}
+    case $m_pairs in *" $m_u="*) m_q=${m_pairs#*" $m_u="} m_q=${m_q%% *} ;; *) continue ;; esac
+    m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
+  done
+  [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet"
   m_each load "$m_link" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
@@ -157,6 +198,7 @@ m_unload() {
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
     shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_run/files/$m_u"
+    if m_quadlet_of "$m_u"; then set -- "$@" "$m_quadlets/$m_q"; fi
     m_u=$m_system/$m_u.d
     [ -e "$m_u/50-muster-strict.conf" ] && set -- "$@" "$m_u/50-muster-strict.conf" "$m_u"
   done
@@ -345,11 +387,18 @@ m_room() {
   { printf '%1048576s' '' >"$m_run/room"; } 2>/dev/null && m_say room
   rm -f "$m_run/room" 2>/dev/null
 }
+# Sets `m_pid` to the first processes of the groups inside that of a service: a container's are there.
+m_inner() {
+  for m_c in "$m_cgroup/$1"/*/cgroup.procs; do
+    m_first=; [ -r "$m_c" ] && read -r m_first <"$m_c"
+    m_pid=$m_pid,$m_first
+  done
+}
 # A quick look that starts no process: the unit files and the first process of each. It shows only that something changed.
 m_glance() {
   m_seen=
   for m_u in "$m_units"/*; do
-    m_pid=; [ -r "$m_cgroup/${m_u##*/}/cgroup.procs" ] && read -r m_pid <"$m_cgroup/${m_u##*/}/cgroup.procs"
+    m_pid=; [ -r "$m_cgroup/${m_u##*/}/cgroup.procs" ] && { read -r m_pid <"$m_cgroup/${m_u##*/}/cgroup.procs" || m_inner "${m_u##*/}"; }
     m_seen="$m_seen $m_u=$m_pid"
   done
 }
@@ -378,14 +427,22 @@ m_look() {
   set -- *
   [ -e "$1" ] || set --
   # A unit that muster has loaded may still run although its file is gone.
-  m_lost=" "
+  m_lost=" " m_sources=
   for m_u in "$m_run"/files/*; do
+    if m_quadlet_of "${m_u##*/}"; then m_sources="$m_sources${m_u##*/} $m_q$m_nl"; fi
     [ -e "./${m_u##*/}" ] || [ ! -e "$m_u" ] || { set -- "$@" "${m_u##*/}"; m_lost="$m_lost${m_u##*/} "; }
   done
   [ $# -gt 0 ] || { cd /; return 0; }
+  [ -z "$m_sources" ] || { m_say sources; printf '%s' "$m_sources"; }
   m_say hashes
   sha1sum -- "$@" 2>/dev/null
   for m_u in $m_lost; do printf '%040d  %s\n' 0 "$m_u"; done
+  [ -z "$m_sources" ] || (
+    cd "$m_quadlets" && set -- && while read -r m_u m_q; do [ -z "$m_q" ] || set -- "$@" "$m_q"; done <<M_EOF &&
+$m_sources
+M_EOF
+      sha1sum -- "$@" 2>/dev/null
+  )
   m_say marked
   printf '%s\n' "$m_run"/files/*
   m_say launched
@@ -423,7 +480,8 @@ M_EOF
   [ -z "$m_fresh" ] || [ -z "$m_bad" ] || m_blame
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
-m_fresh= m_bad= m_kept=' '
+m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-generators/podman-system-generator
+m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

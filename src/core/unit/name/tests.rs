@@ -151,3 +151,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_quadlet_file_has_a_service() {
+    for (file, service) in [
+        ("web.container", "web.service"),
+        ("web@1.container", "web@1.service"),
+        ("web.kube", "web.service"),
+        ("web.pod", "web-pod.service"),
+        ("data.volume", "data-volume.service"),
+        ("net.network", "net-network.service"),
+        ("app.image", "app-image.service"),
+        ("app.build", "app-build.service"),
+        ("web.service", "web.service"),
+        ("web.timer", "web.timer"),
+    ] {
+        assert_eq!(name(file).of_systemd(), service);
+        assert!(name(file).with_same_service().contains(&name(file)), "{file}");
+    }
+    let same: Vec<String> = name("a-pod.service").with_same_service().iter().map(ToString::to_string).collect();
+    assert_eq!(same, ["a-pod.container", "a-pod.kube", "a.pod", "a-pod.service"]);
+    assert_eq!(UnitName::from_argument("examples/web.container"), Ok(name("web.container")));
+}

@@ -1,5 +1,6 @@
 //! The messages of programs on a host about steps, by unit. What a host prints is bounded: each complaint is read once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::UNITS;
@@ -43,18 +44,18 @@ impl Complaint {
 
 /// The complaints about steps, each once.
 #[derive(Debug, Default)]
-pub(super) struct Complaints<'a>(BTreeMap<(&'a str, &'a str), Vec<&'a str>>);
+pub(super) struct Complaints<'a>(BTreeMap<(&'a str, Cow<'a, str>), Vec<&'a str>>);
 
 impl<'a> Complaints<'a> {
     /// Sorts the complaints about these steps by group and unit.
     pub(super) fn new(complaints: &'a [Complaint], steps: &'a [Step]) -> Self {
         let groups =
-            |step: &'a Step| groups(step.action).iter().map(|group| ((*group, step.unit.as_str()), Vec::new()));
+            |step: &'a Step| groups(step.action).iter().map(|group| ((*group, step.unit.of_systemd()), Vec::new()));
         let mut sorted: BTreeMap<_, Vec<&str>> = steps.iter().flat_map(groups).collect();
         for complaint in complaints {
             for unit in complaint.units() {
                 if let Some(texts) =
-                    sorted.get_mut(&(complaint.group.as_str(), unit)).filter(|texts| texts.len() < KEPT)
+                    sorted.get_mut(&(complaint.group.as_str(), Cow::Borrowed(unit))).filter(|texts| texts.len() < KEPT)
                     && !texts.contains(&complaint.text.as_str())
                 {
                     texts.push(&complaint.text);
@@ -66,7 +67,7 @@ impl<'a> Complaints<'a> {
 
     /// Returns the complaints about a step, if there are any.
     pub(super) fn about(&self, step: &Step) -> Option<String> {
-        let keys = groups(step.action).iter().map(|group| (*group, step.unit.as_str()));
+        let keys = groups(step.action).iter().map(|group| (*group, step.unit.of_systemd()));
         let texts: Vec<&str> = keys.filter_map(|key| self.0.get(&key)).flatten().copied().collect();
         (!texts.is_empty()).then(|| truncate(&texts.join("; "), MESSAGE_LIMIT))
     }
