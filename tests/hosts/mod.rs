@@ -5,6 +5,7 @@
 
 mod bad_days;
 mod bad_plays;
+mod containers;
 mod daemon;
 mod discovery;
 mod explain;

@@ -1,0 +1,103 @@
+//! Quadlet files on hosts of Debian 13 with Podman. The image of such hosts takes two minutes to build, so `scripts/night` runs
+//! these tests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use muster::lab::Lab;
+use muster::lab::PackageName;
+use muster::lab::TemporaryLab;
+
+use super::daemon::Daemon;
+use super::daemon::join;
+use super::daemon::really_on;
+use super::daemon::runs_away_from;
+use super::daemon::seen;
+use super::daemon::unit_file;
+use super::muster;
+use super::options;
+use super::releases;
+use super::ssh;
+use super::until;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+const HOSTS: [&str; 2] = ["core-01", "core-02"];
+
+/// Makes the image `localhost/box:1` of one program, which ends at once when it is told to.
+const BOX: &str = "d=$(mktemp -d) && mkdir $d/bin && cp /bin/busybox $d/bin/ && ln -s busybox $d/bin/sh && \
+                   ln -s busybox $d/bin/sleep && tar -C $d -c . | podman import - localhost/box:1 >/dev/null 2>&1";
+
+/// Returns a container that runs until it is stopped.
+fn container(more: &str) -> String {
+    let run = "Exec=/bin/sh -c 'trap exit TERM; while :; do sleep 1; done'";
+    format!("[Container]\nImage=localhost/box:1\nPull=never\nNetwork=host\n{run}\n{more}\n")
+}
+
+fn lab() -> Option<TemporaryLab> {
+    let mut options = options(HOSTS.len())?;
+    options.releases = releases("trixie");
+    let packages = ["podman", "crun", "busybox-static"].map(|name| name.parse::<PackageName>().unwrap());
+    options.packages = BTreeSet::from(packages);
+    let lab = Lab::temporary(&options).unwrap();
+    join(&lab);
+    for host in HOSTS {
+        ssh(&lab, host, BOX);
+    }
+    Some(lab)
+}
+
+#[test]
+#[ignore = "it needs an image with Podman: scripts/night runs it"]
+fn containers_of_both_classes_run_elsewhere_after_a_power_cut() {
+    let Some(lab) = lab() else { return };
+    let controller = Daemon::controller(&lab, 4);
+    for (name, class) in [("one.container", "available"), ("two.container", "strict")] {
+        let file = unit_file(&lab, name, &container(&format!("[X-Muster]\nClass={class}")));
+        muster(&lab, &["start", &file]).ok();
+    }
+    for unit in ["one", "two"] {
+        let (name, service) = (format!("{unit}.container"), format!("{unit}.service"));
+        let home = runs_away_from(&lab, &name, "", LIMIT);
+        lab.kill(&home).unwrap();
+        let other = runs_away_from(&lab, &name, &home, LIMIT);
+        assert_eq!(really_on(&lab, &service, &[&other]), [other.as_str()]);
+        let running = ssh(&lab, &other, &format!("podman ps --quiet --filter name=systemd-{unit}"));
+        assert_eq!(running.lines().count(), 1, "{running}");
+        lab.boot(&home).unwrap();
+        ssh(&lab, &home, BOX);
+        let listed = || muster(&lab, &["list-machines", "--no-legend"]).ok().lines().count();
+        until("both machines are listed again", LIMIT, listed, |count| *count == HOSTS.len());
+    }
+    drop(controller);
+}
+
+#[test]
+#[ignore = "it needs an image with Podman: scripts/night runs it"]
+fn a_container_is_replaced_refused_stopped_and_removed_as_a_service_is() {
+    let Some(lab) = lab() else { return };
+    let data = unit_file(&lab, "data.volume", "[Volume]\n");
+    let web = unit_file(&lab, "web.container", &container("Volume=data.volume:/data"));
+    muster(&lab, &["start", &data, &web]).ok();
+    let home = runs_away_from(&lab, "web.container", "", LIMIT);
+    assert_eq!(seen(&lab, "data.volume"), [(home.clone(), "active/exited".to_owned())], "the container needs it beside it");
+    let id = || ssh(&lab, &home, "podman ps --quiet --no-trunc --filter name=systemd-web");
+    let first = id();
+    // Podman refuses the new file: the earlier version goes on.
+    unit_file(&lab, "web.container", &container("Volume=data.volume:/data\nOdd=1"));
+    let refused = muster(&lab, &["start", "--replace", &web]);
+    let why = "converting \"web.container\": unsupported key 'Odd' in group 'Container' in web.container";
+    assert!(refused.code == Some(1) && refused.err.contains(why), "{refused:#?}");
+    assert_eq!(id(), first);
+    unit_file(&lab, "web.container", &container("Volume=data.volume:/data\nEnvironment=A=1"));
+    muster(&lab, &["start", "--replace", &web]).ok();
+    assert!(!id().is_empty() && id() != first);
+    let status = muster(&lab, &["status", "web.container"]).ok();
+    assert!(status.contains("Loaded: loaded (/run/fleet/quadlet/web.container; linked-runtime"), "{status}");
+    let service = unit_file(&lab, "web.service", "[Service]\nExecStart=/bin/sleep 1\n");
+    let taken = muster(&lab, &["submit", &service]);
+    assert!(taken.err.contains("systemd would know it as web.service, as it knows web.container"), "{taken:#?}");
+    muster(&lab, &["destroy", "web.container", "data.volume"]).ok();
+    let left = "podman ps --all --quiet; find /run/fleet /run/muster/files /run/systemd/system -name '*web*' -o -name '*data*'";
+    assert_eq!(ssh(&lab, &home, left), "");
+}
