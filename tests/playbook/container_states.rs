@@ -278,6 +278,11 @@ async fn a_container_of_docker_is_compared_with_what_the_task_says() {
         ),
         ("memory: much", vec!["`memory`: `much` is no size: expected a number with a unit, such as 512M"]),
         ("restart_retries: 3", vec!["`restart_retries` needs `restart_policy`"]),
+        (
+            "network_mode: two, networks: [{name: one}, {name: two}], recreate: yes",
+            vec![stop, remove, &format!("{create} --network=two nginx"), "docker network connect one web", start],
+        ),
+        ("restart_policy: no", vec!["docker container update --restart=no web"]),
     ] {
         assert_eq!(host.acts(&format!("docker_container: {{name: web, {task}}}"), &READERS).await, expected, "{task}");
     }

@@ -254,6 +254,10 @@ pub(super) fn values(parameter: &Parameter, arguments: &Arguments<'_>, separator
         Kind::Text | Kind::Mode | Kind::ModeOrPreserve => arguments.text(name)?.into_iter().collect(),
     };
     values.retain(|value| !value.is_empty());
+    if name == "restart_policy" && values == ["False"] {
+        // YAML reads `no` as false.
+        values = vec!["no".to_owned()];
+    }
     Ok(values)
 }
 

@@ -126,11 +126,7 @@ const OPTIONS: &[Parameter] = &[
     Parameter::new("publish_all_ports", Kind::Flag, "Whether all exposed ports are published."),
     Parameter::new("published_ports", Kind::List, "Ports: 8080:80.").or(&["ports"]),
     Parameter::new("read_only", Kind::Flag, "Whether its root is read-only."),
-    Parameter::new(
-        "restart_policy",
-        Kind::Choice(&["no", "on-failure", "always", "unless-stopped"]),
-        "When docker restarts it.",
-    ),
+    Parameter::new("restart_policy", Kind::Text, "When docker restarts it: no, on-failure, always, unless-stopped."),
     Parameter::new("restart_retries", Kind::Number, "How often it is restarted after a failure."),
     Parameter::new("runtime", Kind::Text, "Its runtime."),
     Parameter::new("security_opts", Kind::List, "Options of security."),
@@ -385,12 +381,15 @@ fn networks(arguments: &Arguments<'_>) -> Result<Option<Vec<Network>>, String> {
 
 const NETWORK: &str = "name, ipv4_address, ipv6_address, aliases and links";
 
-/// Lets docker make the container in its first network, unless the task names another one.
+/// Lets docker make the container in one of its networks: that of `network_mode`, or else the first one.
 fn add_first_network(container: &mut Container) {
-    if container.setting("network_mode").is_some_and(|mode| mode.values != ["default"]) {
+    let mode = container.wanted("network_mode").first().filter(|mode| *mode != "default").cloned();
+    let Some(networks) = &mut container.networks else { return };
+    let Some(at) = networks.iter().position(|network| mode.as_ref().is_none_or(|mode| network.name == *mode)) else {
         return;
-    }
-    let Some(first) = container.networks.as_ref().and_then(|networks| networks.first()).cloned() else { return };
+    };
+    let first = networks.remove(at);
+    networks.insert(0, first.clone());
     let mut words = vec![format!("--network={}", first.name)];
     words.extend(first.ipv4.iter().map(|address| format!("--ip={address}")));
     words.extend(first.ipv6.iter().map(|address| format!("--ip6={address}")));
