@@ -1,5 +1,6 @@
 //! Playbooks, run in real shells on this machine.
 
+mod archives;
 mod cluster_tasks;
 mod commands;
 mod container_states;

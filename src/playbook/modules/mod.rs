@@ -10,6 +10,7 @@ mod apache2_module;
 mod apt;
 mod apt_key;
 mod apt_repository;
+mod archive;
 mod arguments;
 mod assemble;
 mod assert;
@@ -183,6 +184,7 @@ static MODULES: &[&dyn Module] = &[
     &apt::APT,
     &apt_key::APT_KEY,
     &apt_repository::APT_REPOSITORY,
+    &archive::ARCHIVE,
     &assemble::Assemble,
     &assert::Assert,
     &async_status::AsyncStatus,

@@ -20,6 +20,7 @@ use crate::playbook::host_script::Attributes;
 use crate::playbook::host_script::HostReport;
 use crate::playbook::host_script::HostScript;
 use crate::playbook::outcome::Outcome;
+use crate::playbook::shell_expand::quote_expanding;
 
 /// A module that is one script.
 pub(super) struct ScriptModule {
@@ -108,6 +109,13 @@ impl ScriptRun {
             self.script = self.script.path(name, &arguments.text(name)?.unwrap_or_default());
         }
         Ok(self)
+    }
+
+    /// Sets a function that runs its arguments with these paths after them, in which `~` and variables are expanded on the host.
+    pub(super) fn with_paths(self, function: &str, paths: &[String]) -> Self {
+        let words: Result<Vec<String>, _> = paths.iter().map(|path| quote_expanding(path)).collect();
+        let line = words.map(|words| format!("\"$@\" {}", words.join(" ")));
+        Self { script: self.script.function(function, line), ..self }
     }
 
     /// Sets the variables of owner, group and mode.
