@@ -80,6 +80,7 @@ mod mysql_replication;
 mod mysql_user;
 mod nagios;
 mod npm;
+mod openssl_csr;
 mod openssl_privatekey;
 mod openssl_publickey;
 mod package;
@@ -123,6 +124,7 @@ mod uri;
 mod user;
 pub mod wait_for;
 mod wait_for_connection;
+mod x509_certificate;
 mod yum_repository;
 mod zfs;
 
@@ -248,6 +250,8 @@ static MODULES: &[&dyn Module] = &[
     &mysql_user::MysqlUser,
     &nagios::NAGIOS,
     &npm::Npm,
+    &x509_certificate::OPENSSL_CERTIFICATE,
+    &openssl_csr::OPENSSL_CSR,
     &openssl_privatekey::OPENSSL_PRIVATEKEY,
     &openssl_publickey::OPENSSL_PUBLICKEY,
     &package::PACKAGE,
@@ -292,6 +296,7 @@ static MODULES: &[&dyn Module] = &[
     &user::USER,
     &wait_for::WaitFor,
     &wait_for_connection::WaitForConnection,
+    &x509_certificate::X509_CERTIFICATE,
     &yum_repository::YUM_REPOSITORY,
     &zfs::ZFS,
 ];
