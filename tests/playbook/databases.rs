@@ -346,3 +346,84 @@ esac"#;
     let (result, _) = host.run("postgresql_ext: {name: hstore, db: acme, version: '3'}").await;
     assert_eq!(result["msg"], "Passed version '3' is not available");
 }
+
+#[tokio::test]
+async fn privileges_of_postgresql_are_granted_and_revoked_in_one_transaction() {
+    let psql =
+        "case \"$*\" in *SELECT*) printf 'web\\nit'\"'\"'s\\n' ;; *) cat > DIR/transaction; cat DIR/acls ;; esac";
+    let mut host = Host::new(&[("psql", psql)]);
+    let statements = |host: &Host| -> Vec<String> {
+        let text = host.stage.read("transaction");
+        text.lines().filter(|line| !line.starts_with("SELECT ")).map(str::to_owned).collect()
+    };
+    host.stage.write("acls", "before=a\nWARNING: x\nafter=b\n");
+    for (task, expected) in [
+        (
+            "{db: shop, privs: 'select,insert', objs: 'a,b\"c', schema: s, roles: \"web,it's\", grant_option: no}",
+            vec![
+                "GRANT SELECT,INSERT ON table \"s\".\"a\",\"s\".\"b\"\"c\" TO \"web\",\"it's\";",
+                "REVOKE GRANT OPTION FOR SELECT,INSERT ON table \"s\".\"a\",\"s\".\"b\"\"c\" FROM \"web\",\"it's\";",
+            ],
+        ),
+        (
+            "{db: shop, privs: ALL, objs: ALL_IN_SCHEMA, role: web}",
+            vec!["GRANT ALL ON ALL TABLES IN SCHEMA \"public\" TO \"web\";"],
+        ),
+        (
+            "{db: shop, priv: CONNECT, type: database, role: public, state: absent}",
+            vec!["REVOKE CONNECT ON database \"shop\" FROM PUBLIC;"],
+        ),
+        (
+            "{db: shop, privs: EXECUTE, type: function, objs: 'add(int:text)', role: web}",
+            vec!["GRANT EXECUTE ON function \"public\".\"add\"(int,text) TO \"web\";"],
+        ),
+        (
+            "{db: shop, type: group, objs: 'staff', role: web, admin_option: yes}",
+            vec!["GRANT \"staff\" TO \"web\" WITH ADMIN OPTION;"],
+        ),
+        (
+            "{db: shop, type: default_privs, privs: SELECT, objs: TABLES, role: web, target_roles: adm, session_role: adm}",
+            vec![
+                "SET ROLE \"adm\";",
+                "ALTER DEFAULT PRIVILEGES FOR ROLE \"adm\" IN SCHEMA \"public\" REVOKE ALL ON TABLES FROM \"web\";",
+                "ALTER DEFAULT PRIVILEGES FOR ROLE \"adm\" IN SCHEMA \"public\" GRANT SELECT ON TABLES TO \"web\";",
+            ],
+        ),
+    ] {
+        let (result, _) = host.run(&format!("community.postgresql.postgresql_privs: {task}")).await;
+        let expected: Vec<&str> = [vec!["BEGIN;"], expected, vec!["COMMIT;"]].concat();
+        assert_eq!(
+            (statements(&host), &result["changed"]),
+            (expected.iter().map(|it| (*it).to_owned()).collect(), &true.into()),
+            "{task} {result:#}"
+        );
+    }
+    for (task, expected) in [
+        ("{db: shop, privs: select, objs: a, role: nowhere}", "Role 'nowhere' does not exist"),
+        ("{db: shop, privs: much, objs: a, role: web}", "Invalid privileges specified: MUCH"),
+        ("{db: shop, privs: select, role: web}", "Argument \"objs\" is required for type \"table\"."),
+        (
+            "{db: shop, privs: usage, type: schema, schema: x, objs: a, role: web}",
+            "Argument \"schema\" is not allowed for type \"schema\".",
+        ),
+        (
+            "{db: shop, privs: execute, type: function, objs: 'f() TO x; DROP', role: web}",
+            "Illegal function / procedure signature: \"f() TO x; DROP\".",
+        ),
+    ] {
+        let (result, _) = host.run(&format!("postgresql_privs: {task}")).await;
+        assert_eq!(result["msg"], expected, "{task}");
+    }
+    let (result, _) =
+        host.run("postgresql_privs: {db: shop, privs: select, objs: a, role: none, fail_on_role: no}").await;
+    assert_eq!(
+        (&result["changed"], &result["warnings"]),
+        (&false.into(), &json!(["Role 'none' does not exist, pass it", "No valid roles provided, nothing to do"]))
+    );
+    host.stage.write("acls", "before=a\nafter=a\n");
+    host.stage.check = true;
+    let (result, _) =
+        host.run("postgresql_privs: {db: shop, privs: select, objs: a, role: web, login_password: s3cret}").await;
+    assert_eq!((&result["changed"], statements(&host).last().unwrap().as_str()), (&false.into(), "ROLLBACK;"));
+    assert_eq!(result["queries"], json!(["GRANT SELECT ON table \"public\".\"a\" TO \"web\";"]));
+}

@@ -93,6 +93,7 @@ mod podman_image;
 mod postgresql;
 mod postgresql_db;
 mod postgresql_ext;
+mod postgresql_privs;
 mod postgresql_user;
 mod rabbitmq_plugin;
 mod rabbitmq_vhost;
@@ -263,6 +264,7 @@ static MODULES: &[&dyn Module] = &[
     &podman_image::PODMAN_IMAGE,
     &postgresql_db::POSTGRESQL_DB,
     &postgresql_ext::POSTGRESQL_EXT,
+    &postgresql_privs::PostgresqlPrivs,
     &postgresql_user::PostgresqlUser,
     &rabbitmq_plugin::RABBITMQ_PLUGIN,
     &rabbitmq_vhost::RABBITMQ_VHOST,

@@ -14,6 +14,8 @@ use sha2::Sha256;
 use super::Arguments;
 use super::Module;
 use super::postgresql;
+use super::postgresql::identifier;
+use super::postgresql::literal;
 use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
@@ -49,18 +51,6 @@ static SPEC: Spec = Spec::new(
 .with(&postgresql::CONNECTION)
 .needs(&[&["name"]]);
 
-/// The variables of the scripts that say how the server is reached.
-const CONNECTION: [&str; 8] = [
-    "login_db",
-    "login_user",
-    "login_password",
-    "login_host",
-    "login_port",
-    "login_unix_socket",
-    "ssl_mode",
-    "ca_cert",
-];
-
 /// The attributes of a role, in the order of the columns that the first script reads.
 const FLAGS: [&str; 7] = ["SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS"];
 
@@ -95,10 +85,6 @@ impl Module for PostgresqlUser {
         let limit = arguments.non_empty("conn_limit")?;
         let limit = limit
             .map(|text| text.parse::<i32>().map_err(|_| format!("`conn_limit` must be a whole number, not `{text}`")));
-        let mut connection = Vec::new();
-        for name in CONNECTION {
-            connection.push((name, arguments.text(name)?.unwrap_or_default()));
-        }
         Ok(Action::on_host(Role {
             name: arguments.required("name")?,
             password: arguments.non_empty("password")?,
@@ -107,7 +93,7 @@ impl Module for PostgresqlUser {
             limit: limit.transpose()?,
             expires: arguments.non_empty("expires")?,
             is_absent: arguments.text("state")?.as_deref() == Some("absent"),
-            connection,
+            connection: postgresql::connection(arguments)?,
         }))
     }
 }
@@ -170,12 +156,6 @@ impl Role {
     }
 }
 
-/// Quotes a text of SQL. Without a backslash it has one meaning in every setting of the server.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
-}
-
 /// Reports whether a stored hash is that of a password.
 fn is_password(password: &str, stored: &str) -> bool {
     if password == stored {
@@ -216,7 +196,7 @@ impl HostAction for Role {
         let read = read.set("password", self.password.as_deref().unwrap_or_default()).set("expires", &expires);
         let report = read.run(connection).await?;
         let exists = report.get("role").is_some_and(|role| !role.is_empty());
-        let name = format!("\"{}\"", self.name.replace('"', "\"\""));
+        let name = identifier(&self.name);
         let statement = match (exists, self.is_absent) {
             (false, true) => None,
             (true, true) => Some(format!("DROP USER {name}")),
