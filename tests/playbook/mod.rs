@@ -19,6 +19,7 @@ mod permissions;
 mod place;
 pub(crate) mod recorded;
 mod recorded_json;
+mod synchronized;
 mod system;
 mod templates;
 mod trust;

@@ -114,6 +114,7 @@ mod slurp;
 pub mod spec;
 mod stat;
 mod sweep;
+mod synchronize;
 mod sysctl;
 mod tempfile;
 mod template;
@@ -287,6 +288,7 @@ static MODULES: &[&dyn Module] = &[
     &slurp::Slurp,
     &stat::Stat,
     &sweep::Sweep,
+    &synchronize::Synchronize,
     &sysctl::SYSCTL,
     &tempfile::Tempfile,
     &template::Template,
