@@ -1,9 +1,11 @@
 //! Templates and expressions: Jinja2, strict about undefined variables, with a limit on the computation.
 
 mod arguments;
+mod attributes;
 mod capture;
 #[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
 mod checks;
+mod comparison;
 mod cycles;
 mod environment;
 pub mod file_variables;
@@ -12,11 +14,14 @@ mod filters;
 mod hosts;
 #[allow(clippy::unnecessary_wraps, reason = "all functions in a table have one type")]
 mod lookups;
+mod method;
+mod method_names;
 mod methods;
 mod names;
 pub mod python_regex;
 mod random;
 mod source;
+mod time;
 mod value;
 mod version;
 
@@ -518,7 +523,8 @@ fn finished(value: &minijinja::Value) -> Result<Value, String> {
 }
 
 /// The functions that the prepared text of a template calls.
-const FUNCTIONS: [&str; 5] = [source::LIST, source::LOOKUP, source::MAP, source::OWN, source::PERCENT];
+const FUNCTIONS: [&str; 6] =
+    [source::ATTRIBUTE, source::LIST, source::LOOKUP, source::MAP, source::OWN, source::PERCENT];
 
 /// Adds the line breaks at the end of a template that its rendering lacks, as Ansible does.
 fn with_line_breaks(mut rendered: String, template: &str) -> String {

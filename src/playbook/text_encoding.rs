@@ -32,6 +32,15 @@ impl TextEncoding {
         })
     }
 
+    /// Reports whether the encoding has a character.
+    pub(super) fn has(self, c: char) -> bool {
+        match self {
+            Self::Ascii => c.is_ascii(),
+            Self::Latin1 => u32::from(c) < 256,
+            _ => true,
+        }
+    }
+
     /// Returns the bytes of a text. A character that the encoding does not have is an error.
     pub(super) fn encode(self, text: &str) -> Result<Vec<u8>, String> {
         let small = |limit: u32| {
@@ -61,6 +70,34 @@ impl TextEncoding {
             Self::Utf8 => String::from_utf8(bytes).ok(),
             Self::Utf16 if bytes.starts_with(&[0xfe, 0xff]) => wide(u16::from_be_bytes).map(without_mark),
             Self::Utf16 => wide(u16::from_le_bytes).map(without_mark),
+            Self::Utf16Little => wide(u16::from_le_bytes),
+            Self::Utf16Big => wide(u16::from_be_bytes),
+        }
+    }
+}
+
+impl TextEncoding {
+    /// Returns the text of bytes, with another text instead of what is no text.
+    pub(super) fn decode_lossy(self, bytes: &[u8], instead: &str) -> String {
+        let wide = |number: fn([u8; 2]) -> u16| {
+            let numbers = bytes.chunks(2).filter_map(|pair| pair.try_into().ok().map(number));
+            let text = |c: Result<char, _>| c.map_or_else(|_| instead.to_owned(), String::from);
+            char::decode_utf16(numbers).map(text).collect()
+        };
+        match self {
+            Self::Ascii => bytes
+                .iter()
+                .map(|byte| if byte.is_ascii() { char::from(*byte).to_string() } else { instead.to_owned() })
+                .collect(),
+            Self::Latin1 => bytes.iter().copied().map(char::from).collect(),
+            Self::Utf8 => {
+                let text = |chunk: std::str::Utf8Chunk<'_>| {
+                    chunk.valid().to_owned() + if chunk.invalid().is_empty() { "" } else { instead }
+                };
+                bytes.utf8_chunks().map(text).collect()
+            }
+            Self::Utf16 if bytes.starts_with(&[0xfe, 0xff]) => without_mark(wide(u16::from_be_bytes)),
+            Self::Utf16 => without_mark(wide(u16::from_le_bytes)),
             Self::Utf16Little => wide(u16::from_le_bytes),
             Self::Utf16Big => wide(u16::from_be_bytes),
         }

@@ -13,7 +13,9 @@ use minijinja::value::ValueKind;
 use minijinja::value::ValueOrKwargs;
 
 use super::arguments::Arguments;
+use super::comparison::compare;
 use super::filters;
+use super::method::Method;
 use super::value;
 use super::value::describe;
 use super::value::parse_bool;
@@ -23,7 +25,7 @@ use super::version;
 
 type Test = fn(&Value, &Arguments) -> Result<bool, Error>;
 
-const TESTS: [(&str, Test); 53] = [
+const TESTS: [(&str, Test); 76] = [
     ("string", |value, _| Ok(value.kind() == ValueKind::String)),
     ("none", |value, _| Ok(value.is_none())),
     ("mapping", |value, _| Ok(value.kind() == ValueKind::Map)),
@@ -36,7 +38,7 @@ const TESTS: [(&str, Test); 53] = [
     ("abs", |path, _| Ok(text(path).starts_with('/'))),
     ("all", |list, _| Ok(value::items(list)?.iter().all(Value::is_true))),
     ("any", |list, _| Ok(value::items(list)?.iter().any(Value::is_true))),
-    ("callable", |_, _| Ok(false)),
+    ("callable", |value, _| Ok(value.downcast_object_ref::<Method>().is_some())),
     ("change", |result, _| flag(result, "changed")),
     ("changed", |result, _| flag(result, "changed")),
     ("contains", contains),
@@ -64,7 +66,9 @@ const TESTS: [(&str, Test); 53] = [
     ("same_file", same_file),
     ("sameas", |value, arguments| Ok(same(value, &arguments.required(0, "other")?))),
     ("search", |value, arguments| pattern(value, arguments, false)),
-    ("sequence", |value, _| Ok(matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map))),
+    ("sequence", |value, _| {
+        Ok(matches!(value.kind(), ValueKind::String | ValueKind::Bytes | ValueKind::Seq | ValueKind::Map))
+    }),
     ("skip", |result, _| flag(result, "skipped")),
     ("skipped", |result, _| flag(result, "skipped")),
     ("started", |result, _| flag(result, "started")),
@@ -79,50 +83,51 @@ const TESTS: [(&str, Test); 53] = [
     ("url", url),
     ("urn", |value, arguments| uri(value, arguments, |scheme| scheme == "urn")),
     ("version", version),
+    ("divisibleby", divisible),
+    ("endingwith", |value, arguments| Ok(text(value).ends_with(&arguments.text(0, "other", "")))),
+    ("startingwith", |value, arguments| Ok(text(value).starts_with(&arguments.text(0, "other", "")))),
+    ("eq", equal),
+    ("equalto", equal),
+    ("escaped", |_, _| Ok(false)),
+    ("even", |number, _| is_divisible(number, 2)),
+    ("odd", |number, _| is_divisible(number, 2).map(|even| !even)),
+    ("false", |value, _| Ok(value.kind() == ValueKind::Bool && !value.is_true())),
+    ("true", |value, _| Ok(value.kind() == ValueKind::Bool && value.is_true())),
+    ("ge", at_least),
+    ("greaterthan", more),
+    ("gt", more),
+    ("le", at_most),
+    ("lessthan", less),
+    ("lt", less),
+    ("ne", different),
+    ("in", |item, arguments| holds(&arguments.required(0, "seq")?, item)),
+    ("lower", |value, _| Ok(is_of_case(&text(value), char::is_uppercase))),
+    ("upper", |value, _| Ok(is_of_case(&text(value), char::is_lowercase))),
+    ("safe", |_, _| Ok(false)),
+    ("version_compare", version),
+    ("int", |value, _| Ok(value.kind() == ValueKind::Number && value.is_integer())),
 ];
 
-/// The engine's own tests that playbooks use.
-const OF_ENGINE: [&str; 27] = [
-    "defined",
-    "divisibleby",
-    "endingwith",
-    "eq",
-    "equalto",
-    "escaped",
-    "even",
-    "false",
-    "filter",
-    "ge",
-    "greaterthan",
-    "gt",
-    "in",
-    "le",
-    "lessthan",
-    "lower",
-    "lt",
-    "ne",
-    "odd",
-    "safe",
-    "startingwith",
-    "test",
-    "true",
-    "undefined",
-    "upper",
-    "version_compare",
-    "int",
-];
+/// Tests that take an undefined value, or the name of a filter or test.
+const OF_ENGINE: [&str; 4] = ["defined", "filter", "test", "undefined"];
 
 /// Returns the names of all tests.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TESTS.iter().map(|(name, _)| *name).chain(OF_ENGINE)
 }
 
-/// The names of comparisons for `select` and its like.
-pub(super) const COMPARISONS: [&str; 6] = ["!=", "<", "<=", "==", ">", ">="];
+/// Comparisons by their signs, for `select` and its like.
+const COMPARISONS: [(&str, Test); 6] =
+    [("!=", different), ("<", less), ("<=", at_most), ("==", equal), (">", more), (">=", at_least)];
+
+/// Reports whether there is a test with a name.
+pub(super) fn is_known(name: &str) -> bool {
+    COMPARISONS.iter().any(|(sign, _)| *sign == name) || names().any(|known| known == name)
+}
 
 /// Adds the tests to the engine.
 pub(super) fn add(environment: &mut Environment<'_>) {
-    for (name, test) in TESTS.into_iter().chain([("version_compare", version as Test)]) {
+    for (name, test) in TESTS.into_iter().chain(COMPARISONS) {
         for full in [name.to_owned(), format!("ansible.builtin.{name}")] {
             environment.add_test(full, move |value: Value, rest: Rest<ValueOrKwargs>| {
                 if value.is_undefined() {
@@ -160,11 +165,60 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 fn contains(container: &Value, arguments: &Arguments) -> Result<bool, Error> {
-    let item = arguments.required(0, "value")?;
+    holds(container, &arguments.required(0, "value")?)
+}
+
+/// Reports whether a text, a list or a map holds an item.
+fn holds(container: &Value, item: &Value) -> Result<bool, Error> {
     match container.as_str() {
-        Some(container) => Ok(container.contains(&text(&item))),
-        None => Ok(value::items(container)?.contains(&item)),
+        Some(container) => Ok(container.contains(&text(item))),
+        None => Ok(value::items(container)?.contains(item)),
     }
+}
+
+fn other(arguments: &Arguments) -> Result<Value, Error> {
+    arguments.required(0, "other")
+}
+
+fn equal(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    Ok(*one == other(arguments)?)
+}
+
+fn different(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    Ok(*one != other(arguments)?)
+}
+
+fn less(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    compare(one, &other(arguments)?).map(Ordering::is_lt)
+}
+
+fn at_most(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    compare(one, &other(arguments)?).map(Ordering::is_le)
+}
+
+fn more(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    compare(one, &other(arguments)?).map(Ordering::is_gt)
+}
+
+fn at_least(one: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    compare(one, &other(arguments)?).map(Ordering::is_ge)
+}
+
+fn divisible(number: &Value, arguments: &Arguments) -> Result<bool, Error> {
+    is_divisible(number, arguments.integer(0, "num", 0)?)
+}
+
+fn is_divisible(number: &Value, divisor: i64) -> Result<bool, Error> {
+    let is_number = matches!(number.kind(), ValueKind::Number | ValueKind::Bool);
+    let number = is_number.then(|| number.as_i64()).flatten();
+    let number = number.ok_or_else(|| wrong("only a whole number can be divided here"))?;
+    let remainder = number.checked_rem(divisor);
+    remainder.map(|remainder| remainder == 0).ok_or_else(|| wrong("the remainder of a division by zero"))
+}
+
+/// Reports whether a text has letters, and none of the other case.
+fn is_of_case(text: &str, is_other: fn(char) -> bool) -> bool {
+    text.chars().any(|c| c.is_uppercase() || c.is_lowercase()) && !text.chars().any(is_other)
 }
 
 fn lists(value: &Value, arguments: &Arguments) -> Result<[Vec<Value>; 2], Error> {

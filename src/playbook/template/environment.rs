@@ -13,12 +13,14 @@ use minijinja::value::ValueKind;
 use minijinja::value::ValueOrKwargs;
 
 use super::arguments::Arguments;
+use super::attributes;
 use super::capture;
 use super::checks;
 use super::cycles;
 use super::filters as own_filters;
 use super::lookups;
 use super::methods;
+use super::source::ATTRIBUTE;
 use super::source::Delimiters;
 use super::source::LIST;
 use super::source::LOOKUP;
@@ -159,6 +161,7 @@ pub(super) fn environment(syntax: &Syntax) -> Result<Environment<'static>, Error
 /// Returns a value as a template prints it: as Ansible does, so that rendered files have the same text.
 pub(super) fn printed(value: &minijinja::Value) -> String {
     match value.as_str() {
+        // Also bytes that are text.
         Some(text) => text.to_owned(),
         None if value.is_none() => String::new(),
         None => value::repr(value, Tuples::AsLists),
@@ -167,6 +170,7 @@ pub(super) fn printed(value: &minijinja::Value) -> String {
 
 fn add_functions(environment: &mut Environment<'_>) {
     environment.add_function(LOOKUP, |value: minijinja::Value, keys: Rest<minijinja::Value>| look_up(value, &keys));
+    environment.add_function(ATTRIBUTE, |value: minijinja::Value, name: String| attributes::attribute(&value, &name));
     environment.add_function(LIST, |list: minijinja::Value| value::check_depth(value::list(value::items(&list)?)));
     environment.add_function(MAP, |map: minijinja::Value| value::check_depth(value::map(value::entries(&map)?)));
     environment.add_function(PERCENT, |left: minijinja::Value, right: minijinja::Value| percent(&left, &right));
@@ -217,8 +221,7 @@ fn own(mut given: Vec<minijinja::Value>) -> Result<minijinja::Value, Error> {
 /// Formats a text with values, or computes the remainder of numbers: Python's `%`.
 fn percent(left: &minijinja::Value, right: &minijinja::Value) -> Result<minijinja::Value, Error> {
     if let Some(pattern) = left.as_str() {
-        let values = if right.is_tuple() { value::items(right)? } else { vec![right.clone()] };
-        return methods::printf(pattern, &values);
+        return methods::printf(pattern, right).map(minijinja::Value::from);
     }
     if let (true, true, Some(left), Some(right)) =
         (left.is_integer(), right.is_integer(), left.as_i64(), right.as_i64())
@@ -237,10 +240,14 @@ fn percent(left: &minijinja::Value, right: &minijinja::Value) -> Result<minijinj
     }
 }
 
-/// Looks up keys one after the other. The lookup in an undefined value is undefined.
+/// Looks up keys one after the other. The lookup in an undefined value is undefined. A name in a list is that of an
+/// attribute which may be a method.
 fn look_up(value: minijinja::Value, keys: &[minijinja::Value]) -> Result<minijinja::Value, Error> {
-    let item = |value: minijinja::Value, key| if value.is_undefined() { Ok(value) } else { value.get_item(key) };
-    keys.iter().try_fold(value, |value, key| value::valid(item(value, key)?))
+    keys.iter().try_fold(value, |value, key| match key.kind() {
+        ValueKind::Seq if value.is_undefined() => Ok(value),
+        ValueKind::Seq => attributes::attribute(&value, &value::text(&key.get_item_by_index(0)?)),
+        _ => attributes::item(&value, key),
+    })
 }
 
 /// Converts to a whole number. As in Ansible, text that is no number is 0 unless there is a default.
@@ -252,7 +259,7 @@ fn int_filter(
     kwargs: Kwargs,
 ) -> Result<minijinja::Value, Error> {
     let default = default.or_else(|| (!kwargs.has("default")).then(|| 0.into()));
-    filters::int(state, value, default, base, kwargs)
+    filters::int(state, &number_text(value), default, base, kwargs)
 }
 
 /// Converts to a float. As in Ansible, text that is no number is 0.0 unless there is a default.
@@ -263,7 +270,14 @@ fn float_filter(
     kwargs: Kwargs,
 ) -> Result<minijinja::Value, Error> {
     let default = default.or_else(|| (!kwargs.has("default")).then(|| 0.0.into()));
-    filters::float(state, value, default, kwargs)
+    filters::float(state, &number_text(value), default, kwargs)
+}
+
+/// Returns the text of a number as the engine reads it: Python also reads blanks around it and `_` between digits.
+fn number_text(value: &minijinja::Value) -> minijinja::Value {
+    let Some(text) = value.as_str() else { return value.clone() };
+    let is_grouped = text.split('_').all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()) && !part.is_empty());
+    minijinja::Value::from(if is_grouped { text.replace('_', "") } else { text.trim().to_owned() })
 }
 
 /// Converts a value to a boolean. As in Ansible, any other text than a word for true is false.

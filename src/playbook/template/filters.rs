@@ -1,5 +1,6 @@
 //! Ansible's filters, and those of Jinja2 that the engine lacks or has otherwise.
 
+mod apply;
 mod data;
 mod dates;
 mod debops;
@@ -10,6 +11,7 @@ mod json;
 mod lists;
 mod maps;
 mod numbers;
+mod order;
 mod password_hash;
 mod paths;
 mod patterns;
@@ -61,6 +63,7 @@ const COLLECTIONS: [Collection; 4] = [
             lists::FILTERS,
             maps::FILTERS,
             numbers::FILTERS,
+            order::FILTERS,
             password_hash::FILTERS,
             paths::FILTERS,
             patterns::FILTERS,
@@ -82,44 +85,30 @@ const COLLECTIONS: [Collection; 4] = [
 const OF_UNDEFINED: [&str; 4] = ["d", "default", "mandatory", "type_debug"];
 
 /// The engine's own filters that playbooks use.
-const OF_ENGINE: [&str; 36] = [
-    "abs",
-    "attr",
-    "batch",
+const OF_ENGINE: [&str; 17] = [
     "capitalize",
     "count",
     "first",
     "float",
-    "format",
-    "groupby",
     "int",
     "items",
-    "join",
     "last",
     "length",
     "list",
     "lower",
-    "map",
-    "max",
-    "min",
     "pprint",
-    "reject",
-    "rejectattr",
-    "replace",
     "reverse",
     "round",
     "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sum",
     "title",
-    "trim",
     "upper",
     "bool",
-    "unique",
-    "chain",
 ];
+
+/// Returns the names of the filters that no collection has.
+fn own_or_of_engine() -> impl Iterator<Item = &'static str> {
+    OF_ENGINE.into_iter().chain(apply::FILTERS.map(|(name, _)| name))
+}
 
 /// Returns the names of all filters: those without a collection, and the first full name of each other one.
 pub(super) fn names() -> impl Iterator<Item = String> {
@@ -130,7 +119,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
         };
         collection.tables.iter().copied().flatten().map(move |(short, _)| name(short))
     };
-    COLLECTIONS.iter().flat_map(named).chain(OF_ENGINE.map(str::to_owned))
+    COLLECTIONS.iter().flat_map(named).chain(own_or_of_engine().map(str::to_owned))
 }
 
 /// Reports whether there is a filter with a name, which may begin with its collection.
@@ -142,6 +131,11 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// Adds the filters to the engine.
 pub(super) fn add(environment: &mut Environment<'_>) {
+    for (name, apply) in apply::FILTERS {
+        environment.add_filter(name, move |state: &mut State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>| {
+            apply(state, &value, &given.into_values())
+        });
+    }
     for collection in &COLLECTIONS {
         for (name, filter) in collection.tables.iter().copied().flatten() {
             // `map` and `select` take names as text, with and without the collection.

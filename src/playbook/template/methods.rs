@@ -2,13 +2,13 @@
 //!
 //! `minijinja_contrib::pycompat` has the simple ones; here are the rest.
 
+mod bytes;
+mod format;
 mod text;
 
 use minijinja::Error;
 use minijinja::State;
 use minijinja::Value;
-use minijinja::formatting::FormatStyle;
-use minijinja::formatting::format;
 use minijinja::value::ValueKind;
 use minijinja_contrib::pycompat;
 
@@ -18,84 +18,9 @@ use super::value::List;
 use super::value::Map;
 use super::value::describe;
 use super::value::wrong;
+pub(super) use format::printf;
 pub(super) use text::center;
 pub(super) use text::split;
-
-/// The names of all methods, for messages.
-pub(super) const NAMES: [&str; 72] = [
-    "__setitem__",
-    "append",
-    "bit_length",
-    "capitalize",
-    "casefold",
-    "center",
-    "changed",
-    "clear",
-    "copy",
-    "count",
-    "cycle",
-    "date",
-    "endswith",
-    "expandtabs",
-    "extend",
-    "find",
-    "format",
-    "format_map",
-    "fromkeys",
-    "get",
-    "index",
-    "insert",
-    "is_integer",
-    "isalnum",
-    "isalpha",
-    "isascii",
-    "isdecimal",
-    "isdigit",
-    "isidentifier",
-    "islower",
-    "isnumeric",
-    "isoformat",
-    "isprintable",
-    "isspace",
-    "istitle",
-    "isupper",
-    "items",
-    "join",
-    "keys",
-    "ljust",
-    "lower",
-    "lstrip",
-    "next",
-    "partition",
-    "pop",
-    "popitem",
-    "remove",
-    "removeprefix",
-    "removesuffix",
-    "replace",
-    "reset",
-    "reverse",
-    "rfind",
-    "rindex",
-    "rjust",
-    "rpartition",
-    "rsplit",
-    "rstrip",
-    "setdefault",
-    "sort",
-    "split",
-    "splitlines",
-    "startswith",
-    "strftime",
-    "strip",
-    "swapcase",
-    "timestamp",
-    "title",
-    "update",
-    "upper",
-    "values",
-    "zfill",
-];
 
 /// Calls a method of a value.
 pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, given: &[Value]) -> Result<Value, Error> {
@@ -104,6 +29,8 @@ pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, give
         of_list(list, method, &arguments)?
     } else if let Some(map) = object.downcast_object_ref::<Map>() {
         of_map(map, method, &arguments)?
+    } else if object.kind() == ValueKind::Bytes {
+        bytes::call(object.as_bytes().unwrap_or_default(), method, &arguments)?
     } else if let Some(subject) = object.as_str() {
         text::call(subject, method, &arguments)?
     } else {
@@ -126,24 +53,6 @@ pub(super) fn call(state: &mut State<'_, '_>, object: &Value, method: &str, give
         None if method == "copy" && object.kind() == ValueKind::Map => Ok(value::map(value::entries(object)?)),
         None => pycompat::unknown_method_callback(state, object, method, given),
     }
-}
-
-/// The widest column of [`printf`].
-const COLUMN: usize = 10_000;
-
-/// Formats a text with values as Python's `%` does.
-pub(super) fn printf(pattern: &str, values: &[Value]) -> Result<Value, Error> {
-    for specifier in pattern.replace("%%", "").split('%').skip(1) {
-        let specifier =
-            specifier.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or(specifier, |(_, rest)| rest);
-        let end = specifier.find(|c: char| !(c.is_ascii_digit() || "#-+ .".contains(c))).unwrap_or(specifier.len());
-        let (widths, kind) = specifier.split_at(end);
-        let is_wide = |width: &str| !width.is_empty() && width.parse::<usize>().map_or(true, |width| width > COLUMN);
-        if kind.starts_with('*') || widths.split(|c: char| !c.is_ascii_digit()).any(is_wide) {
-            return Err(wrong(format!("a column of a format may have at most {COLUMN} characters")));
-        }
-    }
-    format(FormatStyle::Printf, pattern, values).map(Value::from)
 }
 
 fn none() -> Value {

@@ -3,7 +3,7 @@
 use super::checks;
 use super::filters;
 use super::lookups;
-use super::methods;
+use super::method_names;
 use super::source::Name;
 use crate::inventory::diagnostic::did_you_mean;
 
@@ -16,10 +16,10 @@ pub(super) fn check(names: &[Name], has_own: bool) -> Result<(), String> {
             let names: Vec<String> = filters::names().collect();
             known("filter", name, &names.iter().map(String::as_str).collect::<Vec<_>>())
         }
-        Name::Test(name) if checks::COMPARISONS.contains(&name.as_str()) => Ok(()),
+        Name::Test(name) if checks::is_known(name) => Ok(()),
         Name::Test(name) => known("test", name, &checks::names().collect::<Vec<_>>()),
         Name::Method(_) if has_own => Ok(()),
-        Name::Method(name) => known("method", name, &methods::NAMES),
+        Name::Method(name) => known("method", name, &method_names::names().collect::<Vec<_>>()),
         Name::Lookup(name) => known("lookup", lookups::short(name), &lookups::names().collect::<Vec<_>>()),
     })
 }

@@ -9,9 +9,13 @@ mod tag;
 
 use tag::Tag;
 use tag::is_word;
+pub(super) use tag::short;
 
 /// The function that looks up keys one after the other: `a.b['c'] | default(1)` becomes `LOOKUP(a, "b", 'c') | default(1)`.
 pub(super) const LOOKUP: &str = "__lookup";
+
+/// The function that looks up an attribute which may be a method: `a.keys` becomes `ATTRIBUTE(a, "keys")`.
+pub(super) const ATTRIBUTE: &str = "__attribute";
 
 /// The function that makes a list that can be changed.
 pub(super) const LIST: &str = "__list";
@@ -212,6 +216,12 @@ mod tests {
             ("'%s' % a.b[0] | f if c", "__percent('%s' , a.b[0] | f) if c"),
             ("('%s' % (a, b))", "(__percent('%s' , (a, b)))"),
             ("a * b % c", "a * b % c"),
+            ("a.keys", "__attribute(a, \"keys\")"),
+            ("x ~ a.b.items.c", "x ~ __attribute(a.b, \"items\").c"),
+            ("a.keys() | list", "a.keys() | list"),
+            ("a.b.keys is defined", "__lookup(a, \"b\", [\"keys\"]) is defined"),
+            ("a['keys'] is callable", "__lookup(a, 'keys') is callable"),
+            ("f(x).values", "__attribute(f(x), \"values\")"),
             ("'a' 'b' ~ \"c\"", "'a' ~'b' ~ \"c\""),
             ("a | ansible.builtin.default(1) is ansible.builtin.version('1')", "a | default(1) is version('1')"),
             ("'a.b | d' ~ \"\\\"a.b|d\"", "'a.b | d' ~ \"\\\"a.b|d\""),
@@ -237,6 +247,11 @@ mod tests {
             prepared("{% raw %}{{{% endraw %}{% if a.b is defined %}x"),
             "{% raw +%}{{{% endraw %}{% if __lookup(a, \"b\") is defined %}x"
         );
+    }
+
+    #[test]
+    fn a_name_that_gets_a_value_is_no_method() {
+        assert_eq!(prepared("{% set n.items = m.items %}"), "{% set n.items =__own( __attribute(m, \"items\") )%}");
     }
 
     #[test]

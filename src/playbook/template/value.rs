@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use super::method::Method;
 use indexmap::IndexMap;
 use minijinja::Error;
 use minijinja::ErrorKind;
@@ -230,7 +231,7 @@ fn number_from_json(number: &serde_json::Number) -> Value {
 
 /// Returns a value of the engine as JSON. An undefined value in it is an error.
 pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
-    // Most values are text, lists and maps.
+    // Most values are text, lists and maps. Bytes become text.
     if let Some(text) = value.as_str() {
         return Ok(Json::String(text.to_owned()));
     }
@@ -255,7 +256,15 @@ pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
             let pairs = entries(value)?.into_iter();
             Json::Object(pairs.map(|(key, value)| Ok((text(&key), to_json(&value)?))).collect::<Result<_, Error>>()?)
         }
-        ValueKind::Plain => Json::String(value.to_string()),
+        ValueKind::Plain => match value.downcast_object_ref::<Method>() {
+            Some(Method { name, .. }) => {
+                return Err(wrong(format!(
+                    "`{name}` is a method here and has no value: call it with `()`, or write `['{name}']` for the key"
+                )));
+            }
+            None => Json::String(value.to_string()),
+        },
+        ValueKind::Bytes => Json::String(value.to_string()),
         _ => serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?,
     })
 }
@@ -274,10 +283,14 @@ pub(super) fn wrong(why: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, why.into())
 }
 
-/// Returns the items of a list, or the keys of a map.
+/// Returns the items of a list, the keys of a map, the characters of a text or the numbers of bytes.
 pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
-    if value.is_undefined() {
-        return Err(Error::from(ErrorKind::UndefinedError));
+    match value.kind() {
+        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Bytes => {
+            return Ok(value.as_bytes().unwrap_or_default().iter().map(|byte| Value::from(*byte)).collect());
+        }
+        _ => {}
     }
     value.try_iter()?.checked().collect()
 }
@@ -306,8 +319,8 @@ pub(super) fn describe(value: &Value) -> String {
 /// Returns a value as Python's `str` writes it.
 pub(super) fn text(value: &Value) -> String {
     match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => repr(value, Tuples::Kept),
+        Some(text) if value.kind() == ValueKind::String => text.to_owned(),
+        _ => repr(value, Tuples::Kept),
     }
 }
 
@@ -331,6 +344,7 @@ pub(super) fn repr(value: &Value, tuples: Tuples) -> String {
             f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float_text)
         }
         ValueKind::String => repr_text(value.as_str().unwrap_or_default()),
+        ValueKind::Bytes => repr_bytes(value.as_bytes().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
             let items: Vec<String> = value.try_iter().into_iter().flatten().map(|item| inner(&item)).collect();
             match (value.is_tuple() && tuples == Tuples::Kept, items.as_slice()) {
@@ -346,6 +360,13 @@ pub(super) fn repr(value: &Value, tuples: Tuples) -> String {
         }
         _ => value.to_string(),
     }
+}
+
+/// Returns bytes with quotes, as Python's `repr` writes them.
+fn repr_bytes(bytes: &[u8]) -> String {
+    let text: String = bytes.iter().copied().map(char::from).collect();
+    let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{:02x}", u32::from(c)) };
+    format!("b{}", repr_text(&text).chars().map(escape).collect::<String>())
 }
 
 /// Returns a text with quotes, as Python's `repr` writes it.

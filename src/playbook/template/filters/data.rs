@@ -7,10 +7,13 @@ use minijinja::value::ValueKind;
 
 use super::Table;
 use crate::playbook::template::arguments::Arguments;
+use crate::playbook::template::attributes;
+use crate::playbook::template::method::Method;
 use crate::playbook::template::value;
 use crate::playbook::template::value::wrong;
 
 pub(super) const FILTERS: Table = &[
+    ("attr", attr),
     ("d", default),
     ("default", default),
     ("e", escape),
@@ -22,6 +25,10 @@ pub(super) const FILTERS: Table = &[
     ("ternary", ternary),
     ("type_debug", type_debug),
 ];
+
+fn attr(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    attributes::without_keys(value, &arguments.text(0, "name", ""))
+}
 
 fn string(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
     Ok(Value::from(value::text(value)))
@@ -67,6 +74,7 @@ fn type_debug(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, 
         ValueKind::String => "str",
         ValueKind::Bytes => "bytes",
         ValueKind::Map => "dict",
+        _ if value.downcast_object_ref::<Method>().is_some() => "method",
         _ if value.is_tuple() => "tuple",
         _ => "list",
     }))

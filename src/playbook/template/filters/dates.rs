@@ -1,20 +1,14 @@
 //! Filters for times.
 
-use std::fmt;
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use minijinja::Error;
-use minijinja::ErrorKind;
 use minijinja::State;
 use minijinja::Value;
-use minijinja::value::Object;
-use minijinja::value::ObjectRepr;
 
 use super::Table;
 use crate::playbook::template::arguments::Arguments;
+use crate::playbook::template::time::Time;
 use crate::playbook::template::value::describe;
 use crate::playbook::template::value::text;
 use crate::playbook::template::value::wrong;
@@ -58,49 +52,5 @@ pub(in crate::playbook::template) fn now(arguments: &Arguments) -> Result<Value,
             let formatted = jiff::fmt::strtime::format(text(&format), &time);
             formatted.map(Value::from).map_err(|error| wrong(error.to_string()))
         }
-    }
-}
-
-/// A date with a time.
-#[derive(Debug)]
-struct Time(DateTime);
-
-impl Object for Time {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(match key.as_str()? {
-            "year" => Value::from(self.0.year()),
-            "month" => Value::from(self.0.month()),
-            "day" => Value::from(self.0.day()),
-            "hour" => Value::from(self.0.hour()),
-            "minute" => Value::from(self.0.minute()),
-            "second" => Value::from(self.0.second()),
-            _ => return None,
-        })
-    }
-
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, arguments: &[Value]) -> Result<Value, Error> {
-        let format = |format: &str| {
-            let formatted = jiff::fmt::strtime::format(format, self.0);
-            formatted.map(Value::from).map_err(|error| wrong(error.to_string()))
-        };
-        let seconds = || {
-            let zoned = self.0.to_zoned_datetime(TimeZone::system()).map_err(|error| wrong(error.to_string()))?;
-            Ok(Value::from(zoned.timestamp().as_duration().as_secs_f64()))
-        };
-        match method {
-            "strftime" => format(arguments.first().and_then(Value::as_str).unwrap_or_default()),
-            "isoformat" => format("%Y-%m-%dT%H:%M:%S"),
-            "date" => format("%Y-%m-%d"),
-            "timestamp" => seconds(),
-            _ => Err(Error::from(ErrorKind::UnknownMethod)),
-        }
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.strftime("%Y-%m-%d %H:%M:%S"))
     }
 }

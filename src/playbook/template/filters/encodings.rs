@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use minijinja::Error;
 use minijinja::State;
 use minijinja::Value;
+use minijinja::value::ValueKind;
 use sha1::Digest;
 use sha1::Sha1;
 use sha2::Sha224;
@@ -22,10 +23,10 @@ use crate::playbook::text_encoding::TextEncoding;
 pub(super) const FILTERS: Table = &[
     ("b64decode", b64decode),
     ("b64encode", b64encode),
-    ("checksum", |_, value, _| Ok(Value::from(hex::digits(&Sha1::digest(text(value)))))),
+    ("checksum", sha1),
     ("hash", hash),
-    ("md5", |_, value, _| Ok(Value::from(hex::digits(&md5::compute(text(value)).0)))),
-    ("sha1", |_, value, _| Ok(Value::from(hex::digits(&Sha1::digest(text(value)))))),
+    ("md5", |_, value, _| Ok(Value::from(hex::digits(&md5::compute(bytes(value, TextEncoding::Utf8)?).0)))),
+    ("sha1", sha1),
     ("to_uuid", to_uuid),
 ];
 
@@ -37,8 +38,16 @@ fn encoding(arguments: &Arguments) -> Result<TextEncoding, Error> {
 }
 
 fn b64encode(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
-    let bytes = encoding(arguments)?.encode(&text(value)).map_err(wrong)?;
+    let bytes = bytes(value, encoding(arguments)?)?;
     Ok(Value::from(BASE64_STANDARD.encode(bytes)))
+}
+
+/// Returns the bytes of a value, which may be bytes already.
+fn bytes(value: &Value, encoding: TextEncoding) -> Result<Vec<u8>, Error> {
+    match value.as_bytes().filter(|_| value.kind() == ValueKind::Bytes) {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => encoding.encode(&text(value)).map_err(wrong),
+    }
 }
 
 fn b64decode(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
@@ -54,15 +63,19 @@ fn b64decode(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<
     encoding.decode(bytes).map(Value::from).ok_or_else(failed)
 }
 
+fn sha1(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
+    Ok(Value::from(hex::digits(&Sha1::digest(bytes(value, TextEncoding::Utf8)?))))
+}
+
 fn hash(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
-    let text = text(value);
+    let bytes = bytes(value, TextEncoding::Utf8)?;
     Ok(Value::from(match arguments.text(0, "hashtype", "sha1").as_str() {
-        "md5" => hex::digits(&md5::compute(text).0),
-        "sha1" => hex::digits(&Sha1::digest(text)),
-        "sha224" => hex::digits(&Sha224::digest(text)),
-        "sha256" => hex::digits(&Sha256::digest(text)),
-        "sha384" => hex::digits(&Sha384::digest(text)),
-        "sha512" => hex::digits(&Sha512::digest(text)),
+        "md5" => hex::digits(&md5::compute(bytes).0),
+        "sha1" => hex::digits(&Sha1::digest(bytes)),
+        "sha224" => hex::digits(&Sha224::digest(bytes)),
+        "sha256" => hex::digits(&Sha256::digest(bytes)),
+        "sha384" => hex::digits(&Sha384::digest(bytes)),
+        "sha512" => hex::digits(&Sha512::digest(bytes)),
         kind => return Err(wrong(format!("there is no hash `{kind}`"))),
     }))
 }

@@ -13,6 +13,7 @@ use crate::playbook::template::value::describe;
 use crate::playbook::template::value::wrong;
 
 pub(super) const FILTERS: Table = &[
+    ("batch", batch),
     ("combinations", combinations),
     ("difference", difference),
     ("flatten", flatten),
@@ -22,7 +23,7 @@ pub(super) const FILTERS: Table = &[
     ("product", product),
     ("random", random),
     ("shuffle", shuffle),
-    ("sort", sort),
+    ("slice", slice),
     ("subelements", subelements_filter),
     ("symmetric_difference", symmetric_difference),
     ("union", union),
@@ -45,13 +46,27 @@ fn too_many() -> Error {
 }
 
 fn list(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
-    let text = value.as_str().map(|text| text.chars().map(Value::from).collect());
-    Ok(value::list(text.map_or_else(|| value::items(value), Ok)?))
+    if value.is_none() {
+        return Err(wrong("`list` needs a list, a map or a text"));
+    }
+    value::items(value).map(value::list)
 }
 
-/// Sorts with the engine, which takes arguments only by name.
-fn sort(state: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
-    minijinja::filters::sort(state, value.clone(), arguments.by_names(&["reverse", "case_sensitive", "attribute"]))
+fn batch(state: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let (count, fill) = groups(arguments, "linecount")?;
+    minijinja::filters::batch(state, value.clone(), count, fill)
+}
+
+fn slice(state: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let (count, fill) = groups(arguments, "slices")?;
+    minijinja::filters::slice(state, value.clone(), count, fill)
+}
+
+/// Returns how many groups or items of a group there are, and what fills the last one.
+fn groups(arguments: &Arguments, name: &str) -> Result<(usize, Option<Value>), Error> {
+    let count = usize::try_from(arguments.integer(0, name, 0)?).ok().filter(|count| *count > 0);
+    let count = count.ok_or_else(|| wrong(format!("`{name}` must be at least 1")))?;
+    Ok((count, arguments.get(1, "fill_with").filter(|fill| !fill.is_none())))
 }
 
 pub(super) fn unique(items: Vec<Value>) -> Vec<Value> {

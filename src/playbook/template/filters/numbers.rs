@@ -3,6 +3,7 @@
 use minijinja::Error;
 use minijinja::State;
 use minijinja::Value;
+use minijinja::value::ValueKind;
 
 use super::Table;
 use crate::playbook::template::arguments::Arguments;
@@ -11,6 +12,7 @@ use crate::playbook::template::value::text;
 use crate::playbook::template::value::wrong;
 
 pub(super) const FILTERS: Table = &[
+    ("abs", |_, value, _| minijinja::filters::abs(without_bool(value))),
     ("filesizeformat", filesizeformat),
     ("human_readable", human_readable),
     ("human_to_bytes", human_to_bytes),
@@ -21,6 +23,10 @@ pub(super) const FILTERS: Table = &[
 
 /// The units of sizes, the largest first.
 const UNITS: [(&str, u8); 8] = [("Y", 8), ("Z", 7), ("E", 6), ("P", 5), ("T", 4), ("G", 3), ("M", 2), ("K", 1)];
+
+fn without_bool(value: &Value) -> Value {
+    if value.kind() == ValueKind::Bool { Value::from(u8::from(value.is_true())) } else { value.clone() }
+}
 
 fn number(value: &Value) -> Result<f64, Error> {
     let number = if value.is_number() || value.as_str().is_none() { f64::try_from(value.clone()).ok() } else { None };

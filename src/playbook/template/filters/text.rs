@@ -15,10 +15,13 @@ use crate::playbook::template::value::wrong;
 pub(super) const FILTERS: Table = &[
     ("center", center),
     ("comment", comment),
+    ("format", format),
     ("indent", indent),
+    ("replace", replace),
     ("quote", |_, value, _| Ok(Value::from(quote(&text(value))))),
     ("split", split),
     ("striptags", |_, value, _| Ok(Value::from(striptags(&text(value))))),
+    ("trim", trim),
     ("truncate", truncate),
     ("wordcount", |_, value, _| Ok(Value::from(text(value).split_whitespace().count()))),
     ("wordwrap", wordwrap),
@@ -34,6 +37,35 @@ fn width(arguments: &Arguments, position: usize, name: &str, default: i64) -> Re
 
 fn center(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
     Ok(Value::from(methods::center(&text(value), width(arguments, 0, "width", 80)?, ' ')))
+}
+
+/// Formats as `%` does, with the arguments by position or by name.
+fn format(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let named = arguments.named();
+    let values = match (arguments.positional(), named.is_empty()) {
+        (positional, true) => value::tuple(positional.to_vec()),
+        ([], false) => value::map(named.into_iter().map(|(name, value)| (Value::from(name), value))),
+        _ => return Err(wrong("`format` takes arguments with names or without, not both")),
+    };
+    methods::printf(&text(value), &values).map(Value::from)
+}
+
+/// Replaces a text by another one, at most so many times.
+fn replace(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let [old, new] = [arguments.required(0, "old")?, arguments.required(1, "new")?].map(|value| text(&value));
+    let count = match arguments.get(2, "count").filter(|count| !count.is_none()) {
+        None => usize::MAX,
+        Some(_) => usize::try_from(arguments.integer(2, "count", -1)?).unwrap_or(usize::MAX),
+    };
+    Ok(Value::from(text(value).replacen(&old, &new, count)))
+}
+
+fn trim(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {
+    let subject = text(value);
+    Ok(Value::from(match arguments.get(0, "chars").filter(|chars| !chars.is_none()) {
+        None => subject.trim(),
+        Some(chars) => subject.trim_matches(|c| text(&chars).contains(c)),
+    }))
 }
 
 /// Indents the lines of a text, the first one and empty ones only if asked.

@@ -194,7 +194,7 @@ impl Sequence {
             if texts.len() == ITEMS {
                 return Err(wrong(format!("a sequence may have at most {ITEMS} numbers")));
             }
-            texts.push(methods::printf(&self.format, &[Value::from(number)])?);
+            texts.push(methods::printf(&self.format, &Value::from(number)).map(Value::from)?);
             number = number.saturating_add(self.stride);
         }
         Ok(texts)

@@ -4,12 +4,13 @@ use std::sync::LazyLock;
 
 use minijinja::Error;
 use minijinja::Value;
-use minijinja::formatting::FormatStyle;
-use minijinja::formatting::format;
-use minijinja::value::Kwargs;
+use minijinja::value::ValueKind;
 use regex::Regex;
 
 use super::Arguments;
+use super::bytes;
+use super::format::Fields;
+use super::format::format;
 use super::value;
 use super::value::describe;
 use super::value::text;
@@ -44,9 +45,12 @@ pub(super) fn call(subject: &str, method: &str, arguments: &Arguments) -> Result
         "count" => Value::from(part(subject, arguments, 1)?.map_or(0, |(_, part)| count(part, &argument(0)))),
         "endswith" => ends_with(subject, arguments, |part, end| part.ends_with(end))?,
         "find" => Value::from(find(subject, arguments, |part, wanted| part.find(wanted))?.map_or(-1, as_i64)),
-        "format_map" => format_map(subject, &arguments.required(0, "mapping")?)?,
+        "encode" => bytes::encode(subject, arguments)?,
+        "format" => Value::from(format(subject, &Fields::Arguments(arguments))?),
+        "format_map" => Value::from(format(subject, &Fields::Map(&arguments.required(0, "mapping")?))?),
         "index" => found(find(subject, arguments, |part, wanted| part.find(wanted))?)?,
         "istitle" => Value::from(is_title(subject)),
+        "maketrans" => make_table(arguments)?,
         "ljust" => Value::from(filled(|text, width, c| text.to_owned() + &fill(text, width, c))?),
         "partition" | "rpartition" if argument(0).is_empty() => return Err(wrong("the separator is empty")),
         "partition" => partition(subject, subject.find(&argument(0)), &argument(0), false),
@@ -65,6 +69,7 @@ pub(super) fn call(subject: &str, method: &str, arguments: &Arguments) -> Result
         "startswith" => ends_with(subject, arguments, |part, begin| part.starts_with(begin))?,
         "swapcase" => Value::from(subject.chars().map(swap_case).collect::<String>()),
         "title" => Value::from(title(subject)),
+        "translate" => Value::from(translate(subject, &arguments.required(0, "table")?)?),
         "zfill" => {
             let (sign, digits) = subject.split_at(usize::from(subject.starts_with(['-', '+'])));
             let zeros = filled(|text, width, _| fill(text, width, '0'))?;
@@ -180,10 +185,47 @@ fn ends_with(subject: &str, arguments: &Arguments, fits: fn(&str, &str) -> bool)
     Ok(Value::from(part.is_some_and(|(_, part)| wanted.iter().any(|wanted| fits(part, &text(wanted))))))
 }
 
-/// Fills in a text with the values of a map.
-fn format_map(subject: &str, map: &Value) -> Result<Value, Error> {
-    let named: Kwargs = value::entries(map)?.into_iter().map(|(key, value)| (text(&key), value)).collect();
-    format(FormatStyle::StrFormat, subject, &[Value::from(named)]).map(Value::from)
+/// Makes the table of characters for [`translate`]. As in Ansible, no map can be its only argument.
+fn make_table(arguments: &Arguments) -> Result<Value, Error> {
+    let [from, to] = [0, 1].map(|at| arguments.positional().get(at).and_then(Value::as_str));
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(wrong("`maketrans` needs two texts, or three"));
+    };
+    if from.chars().count() != to.chars().count() {
+        return Err(wrong("the first two texts of `maketrans` must have the same length"));
+    }
+    let removed = arguments.positional().get(2).and_then(Value::as_str).unwrap_or_default();
+    let pairs = from.chars().zip(to.chars()).map(|(from, to)| (code(from), code(to)));
+    Ok(value::map(pairs.chain(removed.chars().map(|c| (code(c), Value::from(()))))))
+}
+
+fn code(c: char) -> Value {
+    Value::from(u32::from(c))
+}
+
+/// Replaces characters by what a table has for their codes: a text, the code of another character, or nothing.
+fn translate(subject: &str, table: &Value) -> Result<String, Error> {
+    let mut translated = String::new();
+    for c in subject.chars() {
+        let new = match table.kind() {
+            ValueKind::Map | ValueKind::Seq => table.get_item(&code(c))?,
+            _ => Value::UNDEFINED,
+        };
+        match (new.as_str(), new.as_i64()) {
+            (Some(text), _) => translated.push_str(text),
+            (None, Some(code)) => {
+                let c = u32::try_from(code).ok().and_then(char::from_u32);
+                translated.push(c.ok_or_else(|| wrong(format!("there is no character {code}")))?);
+            }
+            (None, None) if new.is_none() => {}
+            (None, None) if new.is_undefined() => translated.push(c),
+            (None, None) => return Err(wrong(format!("a table of characters has {} for {c:?}", describe(&new)))),
+        }
+        if translated.len() > TEXT {
+            return Err(wrong(format!("the text would have more than {TEXT} characters")));
+        }
+    }
+    Ok(translated)
 }
 
 fn split_lines(subject: &str, keeps_ends: bool) -> Value {

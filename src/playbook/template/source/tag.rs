@@ -1,5 +1,6 @@
 //! One tag of a template, or one expression: how it is read and written for the engine.
 
+use super::ATTRIBUTE;
 use super::Backslashes;
 use super::LIST;
 use super::LOOKUP;
@@ -7,6 +8,8 @@ use super::MAP;
 use super::Name;
 use super::OWN;
 use super::PERCENT;
+
+use crate::playbook::template::method_names::OF_MAP;
 
 /// How many operators a tag may have.
 const OPERATORS: usize = 1000;
@@ -118,7 +121,7 @@ impl<'t> Tag<'t> {
                 '.' | '[' if matches!(self.last, Last::Text | Last::Value) && self.looks_up()? => {}
                 '.' if matches!(self.last, Last::Text | Last::Value) => {
                     self.operators += 1;
-                    self.attributes();
+                    self.attributes(self.value);
                 }
                 '|' => {
                     self.take(1);
@@ -216,7 +219,7 @@ impl<'t> Tag<'t> {
                     return;
                 }
             }
-            '=' if self.sets && self.nesting == 0 => {
+            '=' if self.is_set() => {
                 self.take(1);
                 self.sets = false;
                 self.owns = true;
@@ -322,21 +325,33 @@ impl<'t> Tag<'t> {
             self.at += end;
             return Ok(());
         }
+        let begin = self.prepared.len();
         self.take(length);
-        self.attributes();
+        self.attributes(begin);
         Ok(())
     }
 
-    /// Copies the attributes after a value. An attribute is no name: `a.b` in `x.a.b` begins no lookup.
-    fn attributes(&mut self) {
+    /// Copies the attributes after the value that begins here. An attribute is no name: `a.b` in `x.a.b` begins no
+    /// lookup.
+    fn attributes(&mut self, begin: usize) {
         while let Some(attribute) = self.rest().strip_prefix('.') {
             let length = attribute.find(|c| !is_word(c)).unwrap_or(attribute.len());
             let (name, rest) = attribute.split_at(length);
             if rest.starts_with('(') {
                 self.names.push(Name::Method(name.to_owned()));
+            } else if OF_MAP.contains(&name) && !self.is_set() {
+                let value = self.prepared.split_off(begin.min(self.prepared.len()));
+                self.prepared.push_str(&format!("{ATTRIBUTE}({value}, \"{name}\")"));
+                self.at += 1 + length;
+                continue;
             }
             self.take(1 + length);
         }
+    }
+
+    /// Reports whether the tag is a `set` before its `=`.
+    fn is_set(&self) -> bool {
+        self.sets && self.nesting == 0
     }
 
     /// Notes the filter or test that another filter gets as text: `map('upper')`, `selectattr('a', 'defined')`.
@@ -404,6 +419,10 @@ impl<'t> Tag<'t> {
                 Key::Attribute(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
                     self.prepared.push_str(&format!(", {index}"));
                 }
+                // A name in a list is that of an attribute which may be a method.
+                Key::Attribute(attribute) if OF_MAP.contains(&attribute) => {
+                    self.prepared.push_str(&format!(", [\"{attribute}\"]"));
+                }
                 Key::Attribute(attribute) => self.prepared.push_str(&format!(", \"{attribute}\"")),
                 Key::Item(item) => {
                     let mut inner = Tag { nesting: self.nesting + 1, ..Tag::new(item, None, self.backslashes) };
@@ -420,7 +439,7 @@ impl<'t> Tag<'t> {
 }
 
 /// Returns the name of a plugin without Ansible's own collection.
-fn short(name: &str) -> &str {
+pub(in crate::playbook::template) fn short(name: &str) -> &str {
     name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name)
 }
 
@@ -492,16 +511,16 @@ fn item(text: &str) -> Option<&str> {
 
 /// Reports whether a lookup before this text may be of an undefined value.
 fn allows_undefined(rest: &str) -> bool {
-    let word = |text: &str, words: [&str; 2]| {
+    let word = |text: &str, words: &[&str]| {
         let end = text.find(|c: char| !(is_word(c) || c == '.')).unwrap_or(text.len());
         text.get(..end).is_some_and(|word| words.contains(&word))
     };
     let rest = rest.trim_start();
     if let Some(filter) = rest.strip_prefix('|') {
-        return word(filter.trim_start(), ["default", "d"]);
+        return word(filter.trim_start(), &["default", "d"]);
     }
     let Some(test) = rest.strip_prefix("is").filter(|test| test.starts_with(char::is_whitespace)) else { return false };
     let test = test.trim_start();
     let negated = test.strip_prefix("not").filter(|tail| tail.starts_with(char::is_whitespace));
-    word(negated.unwrap_or(test).trim_start(), ["defined", "undefined"])
+    word(negated.unwrap_or(test).trim_start(), &["defined", "undefined", "callable"])
 }
