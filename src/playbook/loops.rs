@@ -23,17 +23,11 @@ pub enum LoopKind {
     Dict,
     /// `with_indexed_items`: each item with its index.
     Indexed,
-    /// `with_together`: the first items of all lists, then the second ones. A list that is too short has null.
-    Together,
-    /// `with_nested`: every combination of the items of all lists.
-    Nested,
-    /// `with_cartesian`: the same, but text is one item.
-    Cartesian,
     /// `with_subelements`: each entry with each item of a list in it.
     Subelements,
     /// `with_sequence`: numbers.
     Sequence,
-    /// What a lookup finds, such as `with_fileglob`.
+    /// What a lookup finds, such as `with_nested` and `with_fileglob`.
     Lookup(&'static str),
 }
 
@@ -52,9 +46,6 @@ impl LoopKind {
             "with_flattened" => Self::Flattened,
             "with_dict" => Self::Dict,
             "with_indexed_items" => Self::Indexed,
-            "with_together" => Self::Together,
-            "with_nested" => Self::Nested,
-            "with_cartesian" => Self::Cartesian,
             "with_subelements" => Self::Subelements,
             "with_sequence" => Self::Sequence,
             key => Self::Lookup(lookup_named(key.strip_prefix("with_")?)?),
@@ -72,7 +63,7 @@ impl LoopKind {
                 term => vec![term],
             },
         };
-        bounded(scope.look_up_terms(name, &terms, kind)?)
+        bounded(scope.look_up_terms(name, &terms, kind).map_err(|why| format!("`with_{name}`: {why}"))?)
     }
 
     /// Returns the items of a value in which every template is filled in.
@@ -90,9 +81,6 @@ impl LoopKind {
             Self::Flattened => flattened(value, true),
             Self::Dict => dict(value)?,
             Self::Indexed => (0..).zip(flattened(value, false)).map(|(index, item)| json!([index, item])).collect(),
-            Self::Together => together(&lists(value, "with_together")?),
-            Self::Nested => nested(lists(value, "with_nested")?)?,
-            Self::Cartesian => nested(lists(value, "with_cartesian")?)?,
             Self::Subelements => subelements(value)?,
             Self::Sequence => sequence(value)?,
             Self::Lookup(name) => return Err(format!("`with_{name}` needs variables")),
@@ -122,39 +110,6 @@ fn flattened(value: Value, is_deep: bool) -> Vec<Value> {
 fn dict(value: Value) -> Result<Vec<Value>, String> {
     let Value::Object(entries) = value else { return Err("`with_dict` is not a map".to_owned()) };
     Ok(entries.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect())
-}
-
-/// Returns the lists in a list. As in Python, a map stands for its keys, and text for its characters. For `with_cartesian`,
-/// all but lists and maps are lists of one item.
-fn lists(value: Value, name: &str) -> Result<Vec<Vec<Value>>, String> {
-    let Value::Array(lists) = value else { return Err(format!("`{name}` is not a list of lists")) };
-    let list = |value| match value {
-        Value::Array(items) => Ok(items),
-        Value::Object(entries) => Ok(entries.into_iter().map(|(key, _)| Value::from(key)).collect()),
-        value if name == "with_cartesian" => Ok(vec![value]),
-        Value::String(text) => Ok(text.chars().map(|letter| Value::from(letter.to_string())).collect()),
-        value => Err(format!("`{name}`: {value} is not a list")),
-    };
-    lists.into_iter().map(list).collect()
-}
-
-fn together(lists: &[Vec<Value>]) -> Vec<Value> {
-    let length = lists.iter().map(Vec::len).max().unwrap_or(0);
-    let row = |index: usize| lists.iter().map(|list| list.get(index).cloned().unwrap_or_default()).collect();
-    (0..length).map(row).collect()
-}
-
-fn nested(lists: Vec<Vec<Value>>) -> Result<Vec<Value>, String> {
-    let count = lists.iter().try_fold(1_usize, |count, list| count.checked_mul(list.len()));
-    if count.is_none_or(|count| count > LIMIT) {
-        return Err(format!("a loop has at most {LIMIT} items"));
-    }
-    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    for list in lists {
-        let with = |row: &Vec<Value>, item: &Value| row.iter().cloned().chain([item.clone()]).collect();
-        rows = rows.iter().flat_map(|row| list.iter().map(|item| with(row, item)).collect::<Vec<_>>()).collect();
-    }
-    Ok(rows.into_iter().map(Value::Array).collect())
 }
 
 /// Returns each entry of the first element, without the list that the second one names, with each item of that list.
@@ -265,9 +220,10 @@ mod tests {
     use serde_json::json;
 
     use super::LoopKind;
+    use crate::playbook::template::Scope;
 
-    fn items(key: &str, value: serde_json::Value) -> String {
-        match LoopKind::of(key).unwrap().items(value) {
+    fn items(key: &str, value: &serde_json::Value) -> String {
+        match LoopKind::of(key).unwrap().items_in(value, &Scope::new(Vec::new()), "files") {
             Ok(items) => serde_json::Value::from(items).to_string(),
             Err(why) => why,
         }
@@ -284,6 +240,11 @@ mod tests {
             ("with_dict", json!({"x": 1}), r#"[{"key":"x","value":1}]"#),
             ("with_indexed_items", json!(["a", ["b"]]), r#"[[0,"a"],[1,"b"]]"#),
             ("with_together", json!([["a"], [1, 2]]), r#"[["a",1],[null,2]]"#),
+            ("with_together", json!([[[1, 2], [3]], [[[4]]]]), "[[1,2,[4]],[3,null]]"),
+            ("with_nested", json!([[[[1]], 5], [[[2]]]]), "[[1,2],[5,2]]"),
+            ("with_nested", json!("ab"), r#"[["a"],["b"]]"#),
+            ("with_cartesian", json!([[[[1]]], [2], null]), "[[[1],2,null]]"),
+            ("with_cartesian", json!({"a": 1}), r#"[["a"]]"#),
             ("with_nested", json!([["a", "b"], [1, 2]]), r#"[["a",1],["a",2],["b",1],["b",2]]"#),
             ("with_nested", json!(["ab", {"k": 1}]), r#"[["a","k"],["b","k"]]"#),
             ("with_together", json!(["ab", {"k": 1}]), r#"[["a","k"],["b",null]]"#),
@@ -296,7 +257,7 @@ mod tests {
             ("with_sequence", json!({"start": 4, "end": 0, "stride": -2}), r#"["4","2","0"]"#),
             ("with_sequence", json!("end=2 format=%x%%"), r#"["0%","1%","2%"]"#),
         ] {
-            assert_eq!(items(key, value.clone()), expected, "{key} {value}");
+            assert_eq!(items(key, &value), expected, "{key} {value}");
         }
     }
 
@@ -305,8 +266,9 @@ mod tests {
         for (key, value, expected) in [
             ("loop", json!("x"), "`loop` is not a list"),
             ("with_dict", json!([1]), "`with_dict` is not a map"),
-            ("with_nested", json!([[1], 5]), "`with_nested`: 5 is not a list"),
-            ("with_together", json!([[1], null]), "`with_together`: null is not a list"),
+            ("with_nested", json!([[1], 5]), "`with_nested`: `5` is not a list"),
+            ("with_nested", json!([]), "`with_nested`: at least one list is needed"),
+            ("with_together", json!([[1], null]), "`with_together`: `None` is not a list"),
             ("with_subelements", json!([[{"n": 1}], "k"]), "`with_subelements`: an entry has no list `k`"),
             ("with_sequence", json!("end=5 step=2"), "`with_sequence` has no `step`"),
             ("with_sequence", json!("start=1"), "`with_sequence` needs either `end` or `count`"),
@@ -314,9 +276,12 @@ mod tests {
             ("with_sequence", json!("end=999999"), "a loop has at most 100000 items"),
             ("with_sequence", json!("end=3 format=%s"), "`with_sequence`: muster does not know the format %s"),
         ] {
-            assert_eq!(items(key, value.clone()), expected, "{key} {value}");
+            assert_eq!(items(key, &value), expected, "{key} {value}");
         }
         let long = json!(vec![0; 400]);
-        assert_eq!(items("with_nested", json!([long, long])), "a loop has at most 100000 items");
+        assert_eq!(
+            items("with_nested", &json!([long, long])),
+            "`with_nested`: the list would have more than 100000 items"
+        );
     }
 }

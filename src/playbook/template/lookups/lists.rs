@@ -10,6 +10,7 @@ use super::super::filters;
 use super::super::methods;
 use super::super::random::Random;
 use super::super::value;
+use super::super::value::describe;
 use super::super::value::text;
 use super::super::value::wrong;
 
@@ -20,6 +21,11 @@ const ITEMS: usize = 100_000;
 const DEPTH: usize = 100;
 
 pub(super) fn items(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    flat(terms)
+}
+
+/// Flattens lists by one level.
+fn flat(terms: &[Value]) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     for term in terms {
         if is_list(term) { all.extend(value::items(term)?) } else { all.push(term.clone()) }
@@ -59,42 +65,62 @@ pub(super) fn dict(_: &Scope, terms: &[Value], arguments: &Arguments) -> Result<
     Ok(all)
 }
 
-/// Returns the items of each term, as Python iterates over it: the keys of a map, the characters of text.
-fn lists(terms: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
-    terms.iter().map(value::items).collect()
-}
-
-pub(super) fn cartesian(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
-    let is_iterated = |term: &Value| is_list(term) || term.kind() == ValueKind::Map;
-    let list = |term: &Value| if is_iterated(term) { value::items(term) } else { Ok(vec![term.clone()]) };
-    combine(terms.iter().map(list).collect::<Result<_, _>>()?)
-}
-
-pub(super) fn nested(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
-    combine(lists(terms)?)
-}
-
-fn combine(lists: Vec<Vec<Value>>) -> Result<Vec<Value>, Error> {
-    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    for list in lists {
-        if rows.len().saturating_mul(list.len()) > ITEMS {
-            return Err(wrong(format!("the list would have more than {ITEMS} items")));
-        }
-        let longer = |row: &Vec<Value>| {
-            list.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()).collect::<Vec<_>>()
-        };
-        rows = rows.iter().flat_map(longer).collect();
+/// Returns the items of a term, as Python iterates over it: the keys of a map, the characters of text.
+fn iterated(term: &Value) -> Result<Vec<Value>, Error> {
+    match term.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map | ValueKind::String => value::items(term),
+        _ => Err(wrong(format!("{} is not a list", describe(term)))),
     }
-    Ok(rows.into_iter().map(value::list).collect())
 }
 
-pub(super) fn together(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
-    let lists = lists(terms)?;
-    let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
-    let row = |at: usize| {
-        value::list(lists.iter().map(|list| list.get(at).cloned().unwrap_or_else(|| Value::from(()))).collect())
+/// Returns the first term and the others.
+fn first_and_others(terms: &[Value]) -> Result<(&Value, &[Value]), Error> {
+    terms.split_first().ok_or_else(|| wrong("at least one list is needed"))
+}
+
+/// Every combination of the items of the lists. What is no list is a list of one item.
+pub(super) fn cartesian(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let list = |term: &Value| match iterated(term) {
+        Ok(items) if term.kind() != ValueKind::String => items,
+        _ => vec![term.clone()],
     };
-    Ok((0..longest).map(row).collect())
+    let (first, others) = first_and_others(terms)?;
+    let first = list(first).into_iter().map(|item| vec![item]).collect();
+    let rows = others.iter().try_fold(first, |rows, term| combine(rows, &list(term)))?;
+    rows.iter().map(|row| flat(row).map(value::list)).collect()
+}
+
+/// Every combination of the items of the lists. Ansible flattens a row at each list that it adds, and at the end.
+pub(super) fn nested(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let (first, others) = first_and_others(terms)?;
+    let mut rows = iterated(first)?;
+    for term in others {
+        let combined = combine(rows.into_iter().map(|row| vec![row]).collect(), &iterated(term)?)?;
+        rows = combined.iter().map(|row| flat(row).map(value::list)).collect::<Result<_, _>>()?;
+    }
+    rows.iter().map(|row| flat(&iterated(row)?).map(value::list)).collect()
+}
+
+/// Appends each item of a list to each row.
+fn combine(rows: Vec<Vec<Value>>, list: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
+    if rows.len().saturating_mul(list.len()) > ITEMS {
+        return Err(wrong(format!("the list would have more than {ITEMS} items")));
+    }
+    let longer = |row: Vec<Value>| -> Vec<Vec<Value>> {
+        list.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()).collect()
+    };
+    Ok(rows.into_iter().flat_map(longer).collect())
+}
+
+/// The first items of all lists, then the second ones. A list that is too short has null.
+pub(super) fn together(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    first_and_others(terms)?;
+    let lists = terms.iter().map(iterated).collect::<Result<Vec<_>, _>>()?;
+    let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
+    let row = |at: usize| -> Vec<Value> {
+        lists.iter().map(|list| list.get(at).cloned().unwrap_or_else(|| Value::from(()))).collect()
+    };
+    (0..longest).map(|at| flat(&row(at)).map(value::list)).collect()
 }
 
 pub(super) fn indexed_items(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
