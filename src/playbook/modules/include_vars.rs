@@ -1,5 +1,6 @@
 //! `include_vars`: sets the variables of files of the playbook.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
         .collect::<Result<_, _>>()?;
     let depth = arguments.number("depth")?.filter(|depth| *depth > 0).unwrap_or(u64::MAX);
     let mut files = Vec::new();
-    collect(&folder, depth, &mut files)?;
+    collect(&folder, (depth, &[]), &mut files)?;
     let matching = arguments.non_empty("files_matching")?;
     let matching = matching.map(|text| python_regex::compile(&text, Flags::default())).transpose()?;
     files.retain(|file| {
@@ -108,8 +109,13 @@ fn files_in(arguments: &Arguments<'_>) -> Result<Vec<PathBuf>, String> {
         let is_found = |pattern: &Pattern| pattern.find(&name, 0).is_ok_and(|found| found.is_some());
         !ignored.iter().any(is_found) && matching.as_ref().is_none_or(is_found)
     });
-    // As in Ansible: the files of a folder before those of the folders in it.
-    files.sort_by(|a, b| (a.parent(), a.file_name()).cmp(&(b.parent(), b.file_name())));
+    // As in Ansible: the files of a folder before those of the folders in it, and folders in the order of their names.
+    let place = |file: &PathBuf| {
+        [file.parent().map(Path::as_os_str), file.file_name()]
+            .map(Option::<&OsStr>::unwrap_or_default)
+            .map(OsStr::to_owned)
+    };
+    files.sort_by_key(place);
     let is_known = |file: &PathBuf| {
         let ending = file.extension().unwrap_or_default().to_string_lossy();
         endings.iter().any(|known| *known == ending)
@@ -134,17 +140,22 @@ fn folder_of(given: &str, arguments: &Arguments<'_>) -> PathBuf {
     }
 }
 
-/// Collects the files of a folder and of the folders in it.
-fn collect(folder: &Path, depth: u64, files: &mut Vec<PathBuf>) -> Result<(), String> {
+/// Collects the files of a folder and of the folders in it. Links are followed, except one to a folder around it.
+fn collect(folder: &Path, (depth, around): (u64, &[PathBuf]), files: &mut Vec<PathBuf>) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", folder.display());
+    let real = folder.canonicalize().map_err(failed)?;
+    if around.contains(&real) {
+        return Ok(());
+    }
+    let around = [around, &[real]].concat();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        // A link to a folder is not followed, so the walk ends.
-        let is_folder = entry.file_type().map_err(failed)?.is_dir();
-        match is_folder {
-            true if depth > 1 => collect(&entry.path(), depth - 1, files)?,
-            true => {}
-            false => files.push(entry.path()),
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            if depth > 1 {
+                collect(&path, (depth - 1, &around), files)?;
+            }
+        } else if path.exists() {
+            files.push(path);
         }
     }
     Ok(())
