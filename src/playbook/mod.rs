@@ -5,6 +5,7 @@
 //! here.
 
 pub mod action;
+mod background;
 pub mod callback;
 mod captured_output;
 pub mod cluster;

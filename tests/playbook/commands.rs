@@ -206,13 +206,13 @@ async fn a_command_in_the_background_outlives_the_run_and_other_tasks_are_waited
     - shell: while ! [ -e DIR/go ]; do sleep 0.02; done; touch DIR/gone
       async: 60
       poll: 0
-    - copy: {content: whole, dest: DIR/copied}
+    - lineinfile: {path: DIR/copied, line: whole, create: true}
       async: 60
       poll: 0
 ";
     let (printed, code) = stage.play(book).await;
     assert_eq!((ends(&printed), code), (vec!["changed: [h1]".to_owned(); 2], 0));
-    assert_eq!((stage.read("copied"), stage.path("gone").exists()), ("whole".to_owned(), false));
+    assert_eq!((stage.read("copied"), stage.path("gone").exists()), ("whole\n".to_owned(), false));
     stage.write("go", "");
     crate::store::soon(async {
         while !stage.path("gone").exists() {

@@ -352,6 +352,21 @@ fn a_play_gathers_facts_unless_it_or_the_configuration_says_no() {
 }
 
 #[test]
+fn a_module_that_ansible_refuses_in_the_background_is_refused_with_its_place() {
+    let book = |task: &str| read(&format!("- hosts: a\n  tasks:\n    - {task}\n"));
+    for module in ["copy: {content: x, dest: /x}", "template: {src: x, dest: /x}", "debug:", "add_host: {name: x}"] {
+        let fault = book(&format!("{module}\n      async: 5")).unwrap_err();
+        let name = module.split(':').next().unwrap();
+        assert!(fault.to_string().starts_with(&format!("p:4:7: `{name}` does not run in the background")), "{fault}");
+    }
+    for task in
+        ["copy: {content: x, dest: /x}\n      async: 0", "meta: noop\n      async: 5", "shell: x\n      async: 5"]
+    {
+        assert!(book(task).is_ok(), "{task}");
+    }
+}
+
+#[test]
 fn a_template_in_a_playbook_is_checked_before_anything_runs() {
     for (play, expected) in [
         ("vars: {x: '{{ 1 | nothing }}'}", "p:2:13: `x`: muster has no filter `nothing`"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::playbook::background;
 use crate::playbook::play::Background;
 use crate::playbook::play::Task;
 use crate::playbook::template;
@@ -28,7 +29,11 @@ pub(super) enum Limit {
 pub(super) fn limit(task: &Task, scope: &Scope) -> Result<Limit, String> {
     if let Some(Background { limit, poll }) = &task.background {
         let poll = poll.as_ref().map_or(Ok(Some(POLL)), |poll| seconds("poll", poll, scope))?;
-        match (seconds("async", limit, scope)?, poll) {
+        let limit = seconds("async", limit, scope)?;
+        if let Some(fault) = background::fault(task.module.name()).filter(|_| limit.is_some()) {
+            return Err(fault);
+        }
+        match (limit, poll) {
             (Some(limit), Some(poll)) => return Ok(Limit::Awaited(limit, poll)),
             (Some(limit), None) => return Ok(Limit::Background(limit)),
             (None, _) => {}

@@ -12,6 +12,7 @@ use crate::inventory::diagnostic::Diagnostic;
 use crate::inventory::document::Content;
 use crate::inventory::document::Key;
 use crate::inventory::document::Node;
+use crate::playbook::background;
 use crate::playbook::free_form::comma_words;
 use crate::playbook::loops::LoopKind;
 use crate::playbook::modules::ModuleRef;
@@ -335,11 +336,23 @@ impl Parser<'_> {
     fn background(&self, module: ModuleRef, entries: &[(Key, Node)]) -> Result<Option<Background>, Diagnostic> {
         let entry = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let Some((key, node)) = entry("async") else { return Ok(None) };
-        if module.runs_in() != RunsIn::Host {
-            return Err(self.error(key.at, format!("`{}` does not run in the background", module.name())));
+        let fault = match module.runs_in() {
+            // As in Ansible, it has no effect there.
+            RunsIn::Play => return Ok(None),
+            RunsIn::Host => background::fault(module.name()),
+            _ => Some(format!("`{}` does not run in the background", module.name())),
+        };
+        let limit = self.number(key, node)?;
+        // A template may be 0, which is no background.
+        if let Some(fault) =
+            fault.filter(|_| !template::has_template(&limit) && template::text_of(&limit).parse() != Ok(0.0))
+        {
+            return Err(self
+                .error(key.at, fault)
+                .hint("Leave out `async`, which Ansible refuses for this module too."));
         }
         let poll = entry("poll").map(|(key, node)| self.number(key, node)).transpose()?;
-        Ok(Some(Background { limit: self.number(key, node)?, poll }))
+        Ok(Some(Background { limit, poll }))
     }
 
     /// Returns the module of a task, its name as it is written, and its arguments. Any key that is neither is an error.
