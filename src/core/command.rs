@@ -210,6 +210,11 @@ pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec
         let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
         let file = file.as_ref().map(|file| &file.file).or_else(|| snapshot.file(unit));
         let activated = file.and_then(|file| activated(unit, file)).filter(|_| !ends && *verb != Verb::Submit);
+        let activated = activated.map(|service| {
+            let mut named = commands.iter().map(|command| &command.unit);
+            let named = named.find(|unit| unit.of_systemd() == service.as_str()).cloned();
+            named.unwrap_or_else(|| snapshot.unit_of_service(&service))
+        });
         if let Some(activated) = activated.filter(|activated| !places(activated)) {
             let requirements = file.and_then(|file| Requirements::of(unit, file).ok());
             let is_tied = requirements.is_some_and(|(requirements, _)| requirements.machine_of.contains(&activated));
@@ -224,7 +229,7 @@ pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec
         let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
             let starts = snapshot.file(activator).and_then(|file| self::activated(activator, file));
             let is_launched = snapshot.units.get(*activator).is_some_and(|unit| unit.desired == DesiredState::Launched);
-            starts.as_ref() == Some(unit) && is_launched && !commands.iter().any(|other| other.unit == **activator)
+            starts.is_some_and(|service| unit.of_systemd() == service.as_str()) && is_launched && !commands.iter().any(|other| other.unit == **activator)
         });
         warnings.extend(
             activators.map(|activator| format!("WARNING: Unit {activator}, which starts {unit}, is still launched.")),

@@ -648,6 +648,7 @@ pub fn failed_job<'a>(
     }
     let named = snapshot.file(timer)?.values("Timer", "Unit").next_back();
     let job: UnitName = named.map_or_else(|| format!("{}.service", timer.stem()), str::to_owned).parse().ok()?;
+    let job = snapshot.unit_of_service(&job);
     if snapshot.units.get(&job).is_none_or(|unit| unit.desired == DesiredState::Launched) {
         return None;
     }

@@ -80,7 +80,11 @@ fn a_container_is_replaced_refused_stopped_and_removed_as_a_service_is() {
     let web = unit_file(&lab, "web.container", &container("Volume=data.volume:/data"));
     muster(&lab, &["start", &data, &web]).ok();
     let home = runs_away_from(&lab, "web.container", "", LIMIT);
-    assert_eq!(seen(&lab, "data.volume"), [(home.clone(), "active/exited".to_owned())], "the container needs it beside it");
+    assert_eq!(
+        seen(&lab, "data.volume"),
+        [(home.clone(), "active/exited".to_owned())],
+        "the container needs it beside it"
+    );
     let id = || ssh(&lab, &home, "podman ps --quiet --no-trunc --filter name=systemd-web");
     let first = id();
     // Podman refuses the new file: the earlier version goes on.
