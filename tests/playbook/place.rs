@@ -98,3 +98,48 @@ async fn variables_of_the_play_the_task_and_the_command_line_also_reach_the_host
     stage.play(book).await;
     assert_eq!(users(&stage), [on_h2("root"), on_h2("root")]);
 }
+
+#[tokio::test]
+async fn a_playbook_that_is_edited_while_it_runs_goes_on_with_what_was_read_at_the_beginning() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.path("roles/r/tasks")).unwrap();
+    let folder = stage.path("");
+    let folder = folder.display();
+    let play = format!(
+        "- hosts: h1
+  tasks:
+    - shell: sed -i s/before/after/ {folder}*.yml {folder}roles/r/tasks/main.yml
+    - debug: {{msg: play before}}
+    - import_tasks: part.yml
+    - import_role: {{name: r}}
+    - include_tasks: later.yml
+    - include_vars: vars.yml
+    - debug: {{msg: 'vars {{{{ v }}}}'}}
+- hosts: h1
+  vars_files: vars.yml
+  tasks:
+    - debug: {{msg: 'second play before, vars {{{{ v }}}}'}}
+"
+    );
+    for (file, text) in [
+        ("play.yml", play.as_str()),
+        ("part.yml", "- debug: {msg: part before}\n"),
+        ("later.yml", "- debug: {msg: include before}\n"),
+        ("roles/r/tasks/main.yml", "- debug: {msg: role before}\n"),
+        ("vars.yml", "v: before\n"),
+    ] {
+        stage.write(file, text);
+    }
+    let (printed, code) = stage.play_file(&stage.path("play.yml")).await;
+    let said: Vec<&str> = printed.lines().filter_map(|line| line.trim().strip_prefix("\"msg\": ")).collect();
+    // As in Ansible, what tasks include is read when they include it.
+    let expected = [
+        "\"play before\"",
+        "\"part before\"",
+        "\"role before\"",
+        "\"include after\"",
+        "\"vars after\"",
+        "\"second play before, vars after\"",
+    ];
+    assert_eq!((said, code), (expected.to_vec(), 0), "{printed}");
+}

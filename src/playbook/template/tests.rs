@@ -208,6 +208,12 @@ fn filters_that_could_make_much_are_bounded() {
         "{{ {} | to_json(indent=10 ** 12) }}",
         "{{ 'x' | comment(prefix_count=10 ** 12) }}",
         "{{ '%1000000000d' % 1 }}",
+        "{{ '%*d' % (10 ** 9, 1) }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '{:{w}}'.format(1, w=10 ** 9) }}",
+        "{{ ('{0:10000}' * 1000).format(1) }}",
+        "{{ range(100000) | map('string') | map('center', 10000) | length }}",
+        "{{ ('a' * 10000).translate({97: 'b' * 10000}) }}",
         "{{ query('sequence', count=10 ** 12) }}",
     ] {
         let scope = scope().with_surroundings(Arc::default());
