@@ -1,4 +1,8 @@
-//! Playbooks on bad days: hosts that die or freeze during a task, full disks, endless output.
+//! Playbooks on bad days: hosts that are dead, die or freeze, full disks, endless output, a folder /tmp without programs.
+
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
 
 use super::Said;
 use super::lab;
@@ -45,11 +49,57 @@ fn a_full_disk_fails_the_task_and_leaves_the_old_file_and_endless_output_is_cut(
     std::fs::write(lab.dir().join("big"), vec![b'x'; 200_000]).unwrap();
     let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: {src: big, dest: /mnt/small/file}\n      \
                 ignore_errors: true\n    - lineinfile: {path: /mnt/small/file, line: '{{ \"y\" * 200000 }}'}\n      \
-                ignore_errors: true\n    - command: head -c 50000000 /dev/zero\n";
+                ignore_errors: true\n    - command: head -c 200000000 /dev/zero\n";
     let book = lab.dir().join("full.yaml");
     std::fs::write(&book, text).unwrap();
     let said = muster(&lab, &["play", &book.display().to_string()]);
     assert_eq!((said.code, said.out.matches("No space left on device").count()), (Some(0), 2), "{said:#?}");
-    assert!(said.err.contains("[WARNING]: 41611392 bytes of its output were dropped"), "{said:#?}");
+    assert!(said.err.contains("[WARNING]: 191611392 bytes of its output were dropped"), "{said:#?}");
     assert_eq!(ssh(&lab, "core-01", "ls -A /mnt/small; cat /mnt/small/file"), "file\nold");
+}
+
+#[test]
+fn a_host_that_is_dead_from_the_beginning_does_not_delay_the_first_task_of_the_others() {
+    let Some(lab) = lab(3) else { return };
+    lab.kill("core-03").unwrap();
+    let book = lab.dir().join("dead.yaml");
+    let text = "- hosts: all\n  gather_facts: false\n  tasks:\n    - command: touch /run/first\n    - command: touch /run/second\n    \
+                - command: touch /run/third\n";
+    std::fs::write(&book, text).unwrap();
+    let (began, clock) = (SystemTime::now(), Instant::now());
+    let said = muster(&lab, &["play", &book.display().to_string()]);
+    let whole = clock.elapsed();
+    assert_eq!(said.code, Some(4), "{said:#?}");
+    assert!(recap(&said, "core-03").contains("ok=0    changed=0    unreachable=1 "), "{said:#?}");
+    let began = began.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    for host in ["core-01", "core-02"] {
+        assert!(recap(&said, host).contains("ok=3    changed=3    unreachable=0 "), "{said:#?}");
+        let time = |file: &str| {
+            let seconds = ssh(&lab, host, &format!("stat -c %.9Y /run/{file}"));
+            Duration::from_secs_f64(seconds.trim().parse().unwrap()).saturating_sub(began)
+        };
+        // As in Ansible, the second task waits until the dead host is given up. The others do not.
+        let (first, second, third) = (time("first"), time("second"), time("third"));
+        assert!(
+            first < whole / 2 && third.saturating_sub(second) < whole / 2,
+            "{first:?} {second:?} {third:?} {whole:?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_tmp_in_which_no_program_can_be_run_does_not_matter() {
+    let Some(lab) = lab(1) else { return };
+    ssh(&lab, "core-01", "for folder in /tmp /var/tmp; do mount -t tmpfs -o noexec none $folder; done");
+    std::fs::write(lab.dir().join("script.sh"), "#!/bin/sh\necho from a script\n").unwrap();
+    std::fs::write(lab.dir().join("text.j2"), "{{ ansible_distribution }}\n").unwrap();
+    let text = "- hosts: all\n  gather_facts: true\n  tasks:\n    - command: id -un\n    - script: script.sh\n    \
+                - template: {src: text.j2, dest: /root/text, mode: '0600'}\n    \
+                - lineinfile: {path: /root/text, line: more}\n    - service_facts:\n";
+    let book = lab.dir().join("tmp.yaml");
+    std::fs::write(&book, text).unwrap();
+    let said = muster(&lab, &["play", &book.display().to_string()]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert!(recap(&said, "core-01").contains("ok=6    changed=4 "), "{said:#?}");
+    assert_eq!(ssh(&lab, "core-01", "cat /root/text; ls -A /tmp /var/tmp"), "Debian\nmore\n/tmp:\n\n/var/tmp:");
 }

@@ -86,6 +86,13 @@ const SKIPPED: u32 = 10;
 /// The line on stderr if the script need not run.
 const MARK: &str = "muster-script skipped";
 
+/// Finds a folder for the script. A file system may be mounted so that none of its files can be run.
+const PLACES: &str = "place \"${TMPDIR:-/tmp}\" || place /var/tmp || place \"${HOME:-/}\" || {
+  echo 'no script can be run in /tmp, in /var/tmp and in the home folder' >&2
+  exit 1
+}
+";
+
 impl PlaybookScript {
     fn text(&self, check: bool) -> Result<String, shlex::QuoteError> {
         let mut text = format!("skip() {{ echo \"{MARK} $1\" >&2; exit {SKIPPED}; }}\n");
@@ -100,8 +107,13 @@ impl PlaybookScript {
         }
         // The file is complete before anything of it runs.
         let name = shlex::try_quote(&self.name)?;
-        text.push_str("d=$(mktemp -d) || exit 1\ntrap 'rm -rf -- \"$d\"' EXIT\ntrap 'exit 1' HUP INT TERM\n");
-        text.push_str(&format!("f=$d/{name}\ncat > \"$f\" && chmod 700 \"$f\" || exit 1\n"));
+        let runs = if self.executable.is_some() { "true" } else { "[ -x \"$f\" ]" };
+        text.push_str(&format!("place() {{\n  d=$(mktemp -d \"$1/tmp.XXXXXXXXXX\") || return\n  f=$d/{name}\n"));
+        text.push_str(&format!(
+            "  : > \"$f\" && chmod 700 \"$f\" && {runs} && return\n  rm -rf -- \"$d\"\n  false\n}}\n"
+        ));
+        text.push_str(PLACES);
+        text.push_str("trap 'rm -rf -- \"$d\"' EXIT\ntrap 'exit 1' HUP INT TERM\ncat > \"$f\" || exit 1\n");
         if let Some(folder) = &self.chdir {
             text.push_str(&format!("cd -- {} || exit 1\n", quote_expanding(folder)?));
         }
