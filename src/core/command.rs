@@ -229,7 +229,9 @@ pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec
         let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
             let starts = snapshot.file(activator).and_then(|file| self::activated(activator, file));
             let is_launched = snapshot.units.get(*activator).is_some_and(|unit| unit.desired == DesiredState::Launched);
-            starts.is_some_and(|service| unit.of_systemd() == service.as_str()) && is_launched && !commands.iter().any(|other| other.unit == **activator)
+            starts.is_some_and(|service| unit.of_systemd() == service.as_str())
+                && is_launched
+                && !commands.iter().any(|other| other.unit == **activator)
         });
         warnings.extend(
             activators.map(|activator| format!("WARNING: Unit {activator}, which starts {unit}, is still launched.")),

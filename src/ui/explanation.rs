@@ -95,6 +95,7 @@ fn filter_reason(snapshot: &Snapshot, machine: MachineId, reason: &FilterReason,
             Some((_, pinned)) => format!("MachineID= names {}", pinned.name),
             None => reason.to_string(),
         },
+        FilterReason::DataElsewhere(home) => format!("its data are on {}", snapshot.full_name_of(*home)),
         _ => reason.to_string(),
     }
 }

@@ -279,7 +279,8 @@ fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts
     let beside = [command(Verb::Start, "job.timer"), with_file(Verb::Load, "job.container", "[Container]\nImage=a\n")];
     assert!(warnings(&snapshot, &beside).is_empty());
     let container = cluster("job.container", "[Container]\nImage=a\n", DesiredState::Inactive);
-    let named = Snapshot { units: snapshot.units.clone().into_iter().chain(container.units).collect(), ..snapshot.clone() };
+    let named =
+        Snapshot { units: snapshot.units.clone().into_iter().chain(container.units).collect(), ..snapshot.clone() };
     let said = warnings(&named, &[command(Verb::Start, "job.timer")]).join("");
     assert!(said.contains("starts job.container, which is on no machine"), "{said}");
     let service = cluster("job.service", TEXT, DesiredState::Loaded);

@@ -111,6 +111,8 @@ pub enum FilterReason {
     Conflict(UnitName),
     /// The machine has a unit file of this name that muster did not write.
     NameTaken,
+    /// The data of the unit are on this other machine (`[X-Muster] Data=`).
+    DataElsewhere(MachineId),
 }
 
 /// Why a unit is placed on no machine. No unit has moved.
@@ -279,6 +281,7 @@ impl fmt::Display for FilterReason {
             }
             Self::PeerMissing(unit) => write!(f, "{unit} is not there"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
+            Self::DataElsewhere(_) => f.write_str("its data are on another machine"),
             Self::NameTaken => f.write_str("muster did not write the unit file of this name in /run/fleet/units there"),
         }
     }

@@ -127,6 +127,7 @@ impl<'a> Scheduler<'a> {
             }
         }
         scheduler.exclude_taken_names();
+        scheduler.exclude_machines_without_data();
         for (unit, placement) in snapshot.placements.iter().filter(|(unit, _)| active(unit)) {
             scheduler.put(unit, placement.machine);
         }
@@ -151,6 +152,22 @@ impl<'a> Scheduler<'a> {
     /// Rules a machine out for one unit, unless it is ruled out already.
     pub fn exclude(&mut self, unit: &UnitName, machine: MachineId, reason: FilterReason) {
         self.excluded.entry(unit.clone()).or_default().entry(machine).or_insert(reason);
+    }
+
+    /// Rules all other machines out for the units whose data are on a machine. A machine on which the file could not be loaded
+    /// has no data.
+    fn exclude_machines_without_data(&mut self) {
+        let snapshot = self.snapshot;
+        for unit in self.requirements.staying() {
+            let Some(home) = snapshot.placements.get(unit) else { continue };
+            let has_failed = home.failed_loads.iter().any(|load| load.machine == home.machine);
+            if has_failed || !snapshot.machines.contains_key(&home.machine) {
+                continue;
+            }
+            for machine in snapshot.machines.keys().filter(|machine| **machine != home.machine) {
+                self.exclude(unit, *machine, FilterReason::DataElsewhere(home.machine));
+            }
+        }
     }
 
     /// Rules each machine out for the units whose names it has, if muster did not write them and it does not adopt them.

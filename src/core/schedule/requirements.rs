@@ -15,6 +15,7 @@ use crate::core::unit::UnitName;
 pub struct RequirementsIndex {
     units: BTreeMap<UnitName, (Hash, Result<Requirements, BadRequirements>)>,
     strict: BTreeSet<UnitName>,
+    staying: BTreeSet<UnitName>,
 }
 
 impl RequirementsIndex {
@@ -29,15 +30,20 @@ impl RequirementsIndex {
     pub fn renew(&mut self, snapshot: &Snapshot) {
         self.units.retain(|unit, _| snapshot.units.contains_key(unit));
         self.strict.retain(|unit| snapshot.units.contains_key(unit));
+        self.staying.retain(|unit| snapshot.units.contains_key(unit));
         for (name, unit) in &snapshot.units {
             let known = self.units.get(name).is_some_and(|(hash, _)| *hash == unit.hash);
             if let Some(file) = snapshot.files.get(&unit.hash).filter(|_| !known) {
                 let read = Requirements::of(name, file).map(|(requirements, _)| requirements);
+                let stays = read.as_ref().is_ok_and(|requirements| requirements.stays);
                 self.units.insert(name.clone(), (unit.hash, read));
-                if Class::binding(file) == Class::Strict {
-                    self.strict.insert(name.clone());
-                } else {
-                    self.strict.remove(name);
+                let is_strict = Class::binding(file) == Class::Strict;
+                for (is_one, set) in [(is_strict, &mut self.strict), (stays, &mut self.staying)] {
+                    if is_one {
+                        set.insert(name.clone());
+                    } else {
+                        set.remove(name);
+                    }
                 }
             }
         }
@@ -56,6 +62,11 @@ impl RequirementsIndex {
     /// Reports whether a unit may run only while its machine holds a lease.
     pub fn is_strict(&self, unit: &UnitName) -> bool {
         self.strict.contains(unit)
+    }
+
+    /// Returns the units that stay on their machines because their data are there.
+    pub fn staying(&self) -> impl Iterator<Item = &UnitName> {
+        self.staying.iter()
     }
 
     /// Returns the error in a unit's requirements, if its file is invalid.

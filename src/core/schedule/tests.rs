@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::model::ChoiceReason;
+use crate::core::model::FailedLoad;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
 use crate::core::model::Timestamp;
@@ -323,6 +324,24 @@ fn a_global_unit_runs_once_its_conflict_is_gone_and_is_never_placed() {
     assert_eq!(scheduler.schedule(&name("p.service")).unwrap_err().to_string(), "conflicts with g.service (1 machine)");
     assert_eq!(scheduler.schedule(&name("g.service")), Err(PlacementError::Global));
     assert_eq!(scheduler.schedule(&name("unknown.service")), Err(PlacementError::InvalidRequirements(None)));
+}
+
+#[test]
+fn a_unit_whose_data_are_on_a_machine_fits_on_no_other_unless_its_file_was_never_loaded_there() {
+    let refusal = |options: &str, has_failed: bool| {
+        let mut world = World::of(3).placed("db.service", options, 1).health(1, Health::Down);
+        let home = world.snapshot.placements.get_mut(&name("db.service")).unwrap();
+        let hash = world.snapshot.units[&name("db.service")].hash;
+        let load = FailedLoad { machine: id(1), hash, said: "no Podman".to_owned(), at: Timestamp::ZERO };
+        home.failed_loads.extend(has_failed.then_some(load));
+        let mut scheduler = world.scheduler();
+        scheduler.remove(&name("db.service"));
+        scheduler.schedule(&name("db.service")).err().map(|error| error.to_string())
+    };
+    let stay = "[X-Muster]\nData=stay";
+    let why = "down (1 machine); its data are on another machine (2 machines)";
+    assert_eq!(refusal(stay, false).as_deref(), Some(why));
+    assert_eq!((refusal(stay, true), refusal("[X-Muster]\nData=lost", false)), (None, None));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `[X-Muster]`: muster's own options of a unit file.
+//! `[X-Muster]`: muster's own options of a unit file: its class, and whether its data may be left behind.
 
 use std::fmt;
 
@@ -35,8 +35,11 @@ pub enum BadClass {
     /// A section whose name is a misspelling of one that muster reads, such as `[X-muster]` or `[X-Flet]`.
     #[error("the section [{0}] is not known: did you mean [{1}]?")]
     Section(String, &'static str),
-    /// Another option than `Class=`.
-    #[error("[X-Muster] {0}=: only `Class=` is known here")]
+    /// An unknown value of `Data=`.
+    #[error("[X-Muster] Data={0}: expected `stay` or `lost`")]
+    Data(String),
+    /// Another option than `Class=` and `Data=`.
+    #[error("[X-Muster] {0}=: only `Class=` and `Data=` are known here")]
     Key(String),
 }
 
@@ -50,8 +53,11 @@ impl Class {
         }
         let mut class = None;
         for option in file.options().iter().filter(|option| option.section == "X-Muster") {
-            if option.name != "Class" {
-                return Err(BadClass::Key(option.name.clone()));
+            match (option.name.as_str(), option.value.as_str()) {
+                ("Class", _) => {}
+                ("Data", "stay" | "lost") => continue,
+                ("Data", other) => return Err(BadClass::Data(other.to_owned())),
+                _ => return Err(BadClass::Key(option.name.clone())),
             }
             let given = match option.value.as_str() {
                 "available" => Self::Available,
@@ -77,6 +83,15 @@ impl Class {
     /// Returns the class that a unit is treated as. An invalid class may be a guarantee, so it counts as strict.
     pub fn binding(file: &UnitFile) -> Self {
         Self::of(file).unwrap_or(Self::Strict)
+    }
+}
+
+/// Reports whether a unit stays on its machine because its data are there. A volume of Podman does unless it says
+/// `Data=lost`; any other unit does if it says `Data=stay`.
+pub(super) fn stays(name: &UnitName, file: &UnitFile) -> bool {
+    match file.values("X-Muster", "Data").next_back() {
+        Some(said) => said == "stay",
+        None => name.kind() == UnitType::Volume,
     }
 }
 
@@ -127,10 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_stays_unless_it_says_otherwise_and_another_unit_stays_if_it_says_so() {
+        for (name, text, expected) in [
+            ("data.volume", "[Volume]\n", true),
+            ("data.volume", "[X-Muster]\nData=lost\n", false),
+            ("web.service", "[Service]\nA=b\n", false),
+            ("web.service", "[X-Muster]\nData=stay\n", true),
+        ] {
+            assert_eq!(stays(&name.parse().unwrap(), &UnitFile::parse(text).unwrap()), expected, "{name} {text}");
+        }
+    }
+
+    #[test]
     fn any_other_option_or_class_is_an_error() {
         let refusal = |text| of(text).unwrap_err().to_string();
         assert_eq!(refusal("[X-Muster]\nClass=Strict\n"), "[X-Muster] Class=Strict: expected `available` or `strict`");
-        assert_eq!(refusal("[X-Muster]\nclass=strict\n"), "[X-Muster] class=: only `Class=` is known here");
+        assert_eq!(
+            refusal("[X-Muster]\nclass=strict\n"),
+            "[X-Muster] class=: only `Class=` and `Data=` are known here"
+        );
+        assert_eq!(refusal("[X-Muster]\nData=keep\n"), "[X-Muster] Data=keep: expected `stay` or `lost`");
         assert_eq!(refusal("[X-Muster]\nClass=strict\nClass=strict\n"), "[X-Muster] Class= is given twice: keep one");
     }
 }

@@ -16,6 +16,7 @@ use super::BadUnitName;
 use super::Glob;
 use super::UnitFile;
 use super::UnitName;
+use super::class;
 use super::quadlet;
 use crate::core::machine_id::MachineId;
 use crate::core::similar::misspelt;
@@ -35,6 +36,8 @@ pub struct Requirements {
     pub global: bool,
     /// `Replaces=`: units whose names match move to other machines.
     pub replaces: Vec<Glob>,
+    /// `[X-Muster] Data=`: once the unit is on a machine, it fits on no other.
+    pub stays: bool,
 }
 
 /// A machine in `MachineID=`: its full machine-id, or the first eight digits, which fleet prints.
@@ -158,6 +161,7 @@ impl Requirements {
             conflicts: section.globs(&["X-Conflicts", "Conflicts"], "Conflicts")?,
             global: section.global(&mut ignored),
             replaces: section.globs(&["Replaces"], "Replaces")?,
+            stays: class::stays(name, file),
         };
         read.check(section.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]).next().is_some())?;
         // A global file needs global ones: they are on its machines without a requirement.
