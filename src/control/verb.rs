@@ -56,8 +56,8 @@ const NO_EPOCH: u64 = 0;
 /// How long the machines have to answer before a command leads and observes them again.
 const OBSERVATION: Duration = Duration::from_millis(2500);
 
-/// How many units go into one commit: each takes a check and up to three changes.
-const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 3;
+/// How many units go into one commit: each takes up to four checks and three changes.
+const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 4;
 
 /// Carries out a verb for some units and returns the problems that remain.
 pub async fn execute(
@@ -229,7 +229,7 @@ fn decide<'a>(
     commands: &[&'a UnitCommand],
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<Decided<'a>>, InvalidCommand> {
-    let mut decided = Vec::new();
+    let mut decided: Vec<Decided<'a>> = Vec::new();
     for command in commands {
         match command::decide(snapshot, command) {
             Ok(decision) => decided.push((*command, decision)),
@@ -244,6 +244,8 @@ fn decide<'a>(
             Err(error) => return Err(error),
         }
     }
+    let created = decided.iter().filter(|(_, decision)| decision.created).map(|(command, _)| &command.unit);
+    command::check_services(created)?;
     Ok(decided)
 }
 
@@ -297,6 +299,10 @@ async fn commit(
             DesiredChange::Put(unit, None) => change(context.keys.put(&slot, unit)),
         }
         let key = context.keys.key(&slot);
+        // systemd knows no two units by one name.
+        let others =
+            command.unit.with_same_service().into_iter().filter(|other| decision.created && *other != command.unit);
+        checks.extend(others.map(|other| Precondition::Absent(context.keys.key(&Key::Unit(other)))));
         requests.push(Write::Log(request(context, command)));
         checks.push(match revisions.get(&command.unit) {
             Some(revision) => Precondition::Modified(key, *revision),

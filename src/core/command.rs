@@ -24,6 +24,7 @@ use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 use crate::core::unit::Warning;
 use crate::core::unit::WarningKind;
+use crate::core::unit::quadlet_fault;
 
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
@@ -110,6 +111,9 @@ pub enum InvalidCommand {
     /// `[X-Muster]` is invalid.
     #[error("Unit {0}: {1}")]
     Class(UnitName, BadClass),
+    /// The Quadlet file cannot become a unit.
+    #[error("Unit {0}: {1}")]
+    Quadlet(UnitName, String),
     /// Another unit has the same service.
     #[error("Unit {unit}: systemd would know it as {service}, as it knows {other}: rename one of the two")]
     SameService {
@@ -330,11 +334,24 @@ fn check(
     }
     check_class(snapshot, name, class)?;
     check_service(snapshot, name)?;
+    quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     // A volume or a network needs no options.
     let counts = |warning: &&Warning| !(name.is_quadlet() && warning.kind == WarningKind::NoOptions);
     let told = file.warnings().iter().filter(counts);
     warnings.extend(told.map(|warning| format!("WARNING: Unit {name}: {warning}")));
+    Ok(())
+}
+
+/// Refuses two new units of which systemd would know one by the name of the other.
+pub fn check_services<'a>(units: impl Iterator<Item = &'a UnitName>) -> Result<(), InvalidCommand> {
+    let mut named: BTreeMap<String, &UnitName> = BTreeMap::new();
+    for unit in units {
+        let service = unit.of_systemd().into_owned();
+        if let Some(other) = named.insert(service.clone(), unit).filter(|other| *other != unit) {
+            return Err(InvalidCommand::SameService { unit: unit.clone(), other: other.clone(), service });
+        }
+    }
     Ok(())
 }
 

@@ -472,7 +472,7 @@ fn global_not_running(
     let fits = |machine: &&Machine| scheduler.globals_on(machine.id).any(|global| global == name);
     let is_taken = |machine: &Machine| {
         let foreign = snapshot.foreign.get(&machine.id);
-        foreign.is_some_and(|foreign| foreign.left_alone_by(machine).any(|unit| unit == name))
+        foreign.is_some_and(|foreign| foreign.left_alone_by(machine).any(|unit| name.of_systemd() == unit.as_str()))
     };
     let reason = |machine: &Machine| {
         let reason = match not_running_on(snapshot, name, machine, now)? {

@@ -237,6 +237,31 @@ async fn a_stop_of_a_unit_that_runs_nowhere_and_fits_on_no_machine_succeeds() {
 }
 
 #[tokio::test]
+async fn of_two_units_with_one_service_only_one_is_taken_also_at_the_same_time() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, _fleet) = two_hosts(&store, &[]).await;
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
+    let submit = async |names: &[&str]| {
+        let file = Arc::new(UnitFile::parse("[Container]\nImage=a\n[Service]\nExecStart=/bin/true\n").unwrap());
+        let command = |name: &&str| {
+            let file = LocalFile { file: file.clone(), path: (*name).to_owned(), template: false };
+            UnitCommand { verb: Verb::Submit, unit: name.parse().unwrap(), file: Some(file), replace: false }
+        };
+        let commands: Vec<UnitCommand> = names.iter().map(command).collect();
+        let done = soon(verb::execute(&context, Verb::Submit, &commands, timeouts, &mut |_| ())).await;
+        done.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let refused = "systemd would know it as a.service, as it knows a.";
+    let said = submit(&["a.container", "a.service"]).await;
+    assert!(said.contains(refused), "{said}");
+    let (one, other) = tokio::join!(submit(&["a.service"]), submit(&["a.container"]));
+    assert!(
+        one.is_empty() != other.is_empty() && [&one, &other].iter().any(|said| said.contains(refused)),
+        "{one} {other}"
+    );
+}
+
+#[tokio::test]
 async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_be_removed() {
     for has_controller in [false, true] {
         let store: SharedStore = Arc::new(MemoryStore::new());

@@ -131,10 +131,25 @@ fn a_container_whose_files_are_gone_is_seen_without_them() {
     let host = host_with_podman();
     host.visit(&launch(&["web.container"], WEB));
     fs::remove_file(host.path("run/fleet/quadlet/web.container")).unwrap();
-    assert_eq!(seen(&host, "web.container"), None, "its file is loaded again");
+    assert_eq!(seen(&host, "web.container").unwrap().hash, Hash::NONE, "it runs, and its file is loaded again");
+    fs::write(host.path("listed"), "web.service loaded inactive dead words\n").unwrap();
+    let ended = seen(&host, "web.container").unwrap().hash;
+    assert!(ended != Hash::NONE && ended != file(WEB).hash(), "its service is still known");
+    fs::remove_file(host.path("listed")).unwrap();
     let again = Visit { number: 1, ..launch(&["web.container"], WEB) };
     assert_eq!(host.visit(&again).outcomes, [Outcome::Done, Outcome::Done]);
     fs::remove_file(host.path("run/fleet/units/web.service")).unwrap();
     fs::write(host.path("listed"), "web.service loaded active running words\n").unwrap();
     assert_eq!(seen(&host, "web.container").unwrap().hash, Hash::NONE);
+}
+
+#[test]
+fn a_generator_that_hangs_is_ended_and_named() {
+    let host = host_with_podman();
+    let timeout = host.path("bin/timeout");
+    fs::write(&timeout, "#!/bin/sh\nexit 124\n").unwrap();
+    fs::set_permissions(&timeout, fs::Permissions::from_mode(0o755)).unwrap();
+    let report = host.visit(&launch(&["web.container"], WEB));
+    let said = "Podman makes no service of its file: its generator did not end within 5 s";
+    assert_eq!(report.outcomes[0], Outcome::Failed(said.to_owned()));
 }

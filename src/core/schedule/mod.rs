@@ -175,8 +175,8 @@ impl<'a> Scheduler<'a> {
         let snapshot = self.snapshot;
         for (machine, foreign) in &snapshot.foreign {
             let Some(here) = snapshot.machines.get(machine) else { continue };
-            for unit in foreign.left_alone_by(here) {
-                self.exclude(unit, *machine, FilterReason::NameTaken);
+            for unit in foreign.left_alone_by(here).flat_map(UnitName::with_same_service) {
+                self.exclude(&unit, *machine, FilterReason::NameTaken);
             }
         }
     }

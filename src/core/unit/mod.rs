@@ -29,3 +29,4 @@ pub use parse::SyntaxError;
 pub use parse::UnitOption;
 pub use parse::Warning;
 pub use parse::WarningKind;
+pub use quadlet::fault as quadlet_fault;

@@ -37,6 +37,33 @@ pub(super) fn needed(file: &UnitFile) -> BTreeSet<UnitName> {
     names.chain(mounted).collect()
 }
 
+/// The options whose values are paths. Podman takes a relative one from the folder of the file, which has nothing but Quadlet files.
+const PATHS: [(&str, &str); 5] = [
+    ("Container", "EnvironmentFile"),
+    ("Kube", "ConfigMap"),
+    ("Kube", "Yaml"),
+    ("Build", "File"),
+    ("Build", "SetWorkingDirectory"),
+];
+
+/// Returns why a Quadlet file cannot become a unit; `None` if it can, as far as muster knows.
+pub fn fault(name: &UnitName, file: &UnitFile) -> Option<String> {
+    if !name.is_quadlet() {
+        return None;
+    }
+    if let Some(option) = file.options().iter().find(|option| option.name == "ServiceName") {
+        return Some(format!("ServiceName={} is not taken: the service is {}", option.value, name.of_systemd()));
+    }
+    let is_away = |value: &str| value.starts_with(['/', '%']) || value.contains("://") || value == "unit";
+    let paths =
+        PATHS.iter().flat_map(|(section, option)| file.values(section, option).map(move |value| (*option, value)));
+    let mut relative = paths.filter(|(_, value)| !value.is_empty() && !is_away(value.trim_start_matches('-')));
+    let volumes = ["Container", "Pod"].into_iter().flat_map(|section| file.values(section, "Volume"));
+    let mut mounted = volumes.filter(|value| value.starts_with('.')).map(|value| ("Volume", value));
+    let (option, value) = relative.next().or_else(|| mounted.next())?;
+    Some(format!("{option}={value}: write an absolute path, because the file is moved to the host alone"))
+}
+
 /// Returns why a Quadlet file cannot be strict. The end of a lease ends the control group of the unit, so all processes of the
 /// container must be in that group, and Podman must not restart the container by itself.
 pub(super) fn not_strict(name: &UnitName, file: &UnitFile) -> Option<&'static str> {
@@ -74,6 +101,26 @@ mod tests {
             super::needed(&file("[Container]\nImage=docker.io/library/nginx.image\n[Service]\nRestart=always\n"))
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn relative_paths_and_names_of_services_are_faults() {
+        let fault = |name: &str, text: &str| super::fault(&name.parse().unwrap(), &file(text));
+        for (name, text, said) in [
+            ("web.container", "[Container]\nEnvironmentFile=./env\n", "EnvironmentFile=./env: write an absolute path"),
+            ("web.container", "[Container]\nVolume=./d:/d\n", "Volume=./d:/d: write an absolute path"),
+            ("web.kube", "[Kube]\nYaml=web.yml\n", "Yaml=web.yml: write an absolute path"),
+            (
+                "web.container",
+                "[Container]\nServiceName=other\n",
+                "ServiceName=other is not taken: the service is web.service",
+            ),
+        ] {
+            assert!(fault(name, text).is_some_and(|why| why.starts_with(said)), "{text}: {:?}", fault(name, text));
+        }
+        let good = "[Container]\nEnvironmentFile=/etc/env\nVolume=data.volume:/d\nVolume=/srv:/srv\n[Build]\nFile=https://a.org/b\n";
+        assert_eq!(fault("web.container", good), None);
+        assert_eq!(fault("web.service", "[Service]\nEnvironmentFile=env\n"), None);
     }
 
     #[test]

@@ -113,6 +113,8 @@ struct Reader {
     hashes: BTreeMap<UnitName, Hash>,
     /// The units whose service has no file any more.
     lost: BTreeSet<UnitName>,
+    /// The units whose service is there, and of whose own file nothing was read yet.
+    sourceless: BTreeSet<UnitName>,
     marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
@@ -207,12 +209,7 @@ impl Reader {
             }
             Section::Hashes => {
                 if let Some((name, hash)) = read_hash(line)? {
-                    match self.sources.get(&name) {
-                        // The file that Podman has made says nothing about the submitted one.
-                        Some(source) if hash == Hash::NONE => drop(self.lost.insert(source.clone())),
-                        Some(_) => {}
-                        None => drop(self.hashes.insert(name, hash)),
-                    }
+                    self.take_hash(name, hash);
                 }
                 if self.hashes.len() > UNITS {
                     return Err(format!("it has more than {UNITS} units"));
@@ -236,6 +233,21 @@ impl Reader {
             Section::Restarts => self.count_restarts(line),
         }
         Ok(())
+    }
+
+    /// Takes the hash of a file. That of a service which Podman has made counts only if the submitted file is gone: it differs
+    /// from what was submitted.
+    fn take_hash(&mut self, name: UnitName, hash: Hash) {
+        let Some(source) = self.sources.get(&name) else {
+            self.sourceless.remove(&name);
+            self.hashes.insert(name, hash);
+            return;
+        };
+        if hash == Hash::NONE {
+            self.lost.insert(source.clone());
+        }
+        self.sourceless.insert(source.clone());
+        self.hashes.insert(source.clone(), hash);
     }
 
     /// Reads the states of a listed unit: `LOAD ACTIVE SUB [JOB] DESCRIPTION`, in columns.
@@ -327,13 +339,17 @@ impl Reader {
     fn units(&mut self) -> Result<(Units, Units), &'static str> {
         let hashes = std::mem::take(&mut self.hashes);
         let states = hashes.into_iter().map(|(name, hash)| {
-            let hash = if self.lost.contains(&name) { Hash::NONE } else { hash };
             let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
+            let is_lost = self.lost.contains(&name);
             let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
             let restarted = self.restarted.contains(&name);
-            Ok((name, UnitState { load, active, sub, job, hash, launched, restarts, restarted }))
+            let is_sourceless = self.sourceless.contains(&name);
+            let state = UnitState { load, active, sub, job, hash, launched, restarts, restarted };
+            // Its file is written again, and its process goes on.
+            let is_gone = is_lost || is_sourceless && state.runs();
+            Ok((name, if is_gone { UnitState { hash: Hash::NONE, ..state } } else { state }))
         });
         let mut states = states.collect::<Result<Units, &'static str>>()?;
         states.retain(|_, state| state.has_file() || state.runs());
