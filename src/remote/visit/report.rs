@@ -111,10 +111,8 @@ struct Reader {
     /// The Quadlet files of services.
     sources: BTreeMap<UnitName, UnitName>,
     hashes: BTreeMap<UnitName, Hash>,
-    /// The units whose service has no file any more.
-    lost: BTreeSet<UnitName>,
-    /// The units whose service is there, and of whose own file nothing was read yet.
-    sourceless: BTreeSet<UnitName>,
+    /// The hashes of the services that Podman has made, by their Quadlet files.
+    made: BTreeMap<UnitName, Hash>,
     marked: BTreeSet<UnitName>,
     launched: BTreeMap<UnitName, u64>,
     systemd: BTreeMap<UnitName, Systemd>,
@@ -209,7 +207,10 @@ impl Reader {
             }
             Section::Hashes => {
                 if let Some((name, hash)) = read_hash(line)? {
-                    self.take_hash(name, hash);
+                    match self.sources.get(&name) {
+                        Some(source) => self.made.insert(source.clone(), hash),
+                        None => self.hashes.insert(name, hash),
+                    };
                 }
                 if self.hashes.len() > UNITS {
                     return Err(format!("it has more than {UNITS} units"));
@@ -233,21 +234,6 @@ impl Reader {
             Section::Restarts => self.count_restarts(line),
         }
         Ok(())
-    }
-
-    /// Takes the hash of a file. That of a service which Podman has made counts only if the submitted file is gone: it differs
-    /// from what was submitted.
-    fn take_hash(&mut self, name: UnitName, hash: Hash) {
-        let Some(source) = self.sources.get(&name) else {
-            self.sourceless.remove(&name);
-            self.hashes.insert(name, hash);
-            return;
-        };
-        if hash == Hash::NONE {
-            self.lost.insert(source.clone());
-        }
-        self.sourceless.insert(source.clone());
-        self.hashes.insert(source.clone(), hash);
     }
 
     /// Reads the states of a listed unit: `LOAD ACTIVE SUB [JOB] DESCRIPTION`, in columns.
@@ -279,7 +265,8 @@ impl Reader {
     /// memory that a report takes.
     fn reported(&self, name: &str) -> Option<UnitName> {
         let name = name.parse().ok()?;
-        Some(self.sources.get(&name).cloned().unwrap_or(name)).filter(|name| self.hashes.contains_key(name))
+        let name = self.sources.get(&name).cloned().unwrap_or(name);
+        (self.hashes.contains_key(&name) || self.made.contains_key(&name)).then_some(name)
     }
 
     fn show(&mut self, line: &str) -> Result<(), String> {
@@ -337,19 +324,24 @@ impl Reader {
 
     /// Returns the units whose files muster wrote, and the others.
     fn units(&mut self) -> Result<(Units, Units), &'static str> {
-        let hashes = std::mem::take(&mut self.hashes);
-        let states = hashes.into_iter().map(|(name, hash)| {
+        let (hashes, made) = (std::mem::take(&mut self.hashes), std::mem::take(&mut self.made));
+        let names: BTreeSet<UnitName> = hashes.keys().chain(made.keys()).cloned().collect();
+        let states = names.into_iter().map(|name| {
             let Systemd { load, active, sub, listed } = self.systemd.remove(&name).unwrap_or_default();
-            let is_lost = self.lost.contains(&name);
             let job = queued_job(&listed, self.description_column)?;
             let mark = self.launched.get(&name).copied();
             let (launched, restarts) = (mark.is_some(), mark.unwrap_or(0));
             let restarted = self.restarted.contains(&name);
-            let is_sourceless = self.sourceless.contains(&name);
-            let state = UnitState { load, active, sub, job, hash, launched, restarts, restarted };
-            // Its file is written again, and its process goes on.
-            let is_gone = is_lost || is_sourceless && state.runs();
-            Ok((name, if is_gone { UnitState { hash: Hash::NONE, ..state } } else { state }))
+            let state = UnitState { load, active, sub, job, hash: Hash::NONE, launched, restarts, restarted };
+            let hash = match (hashes.get(&name), made.get(&name)) {
+                (_, Some(made)) if *made == Hash::NONE => Hash::NONE,
+                (Some(own), _) => *own,
+                // A Quadlet file that is gone is written again, and the process goes on.
+                (None, _) if state.runs() => Hash::NONE,
+                // The service differs from what was submitted.
+                (None, made) => made.copied().unwrap_or(Hash::NONE),
+            };
+            Ok((name, UnitState { hash, ..state }))
         });
         let mut states = states.collect::<Result<Units, &'static str>>()?;
         states.retain(|_, state| state.has_file() || state.runs());

@@ -159,66 +159,88 @@ fn name(step: &Step) -> Result<String, Unquotable> {
     Ok(quote(&step.unit.of_systemd())?.into_owned())
 }
 
+/// Writes a call of a function for units, if there are any.
+fn call(body: &mut String, function: &str, units: &str) {
+    if !units.is_empty() {
+        let _ = writeln!(body, "{function}{units}");
+    }
+}
+
 fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     let names = |wanted: fn(Action) -> bool| -> Result<String, ScriptError> {
         let units = visit.steps.iter().filter(|step| wanted(step.action));
         units.map(|step| Ok(format!(" {}", name(step)?))).collect()
     };
-    let mut call = |function: &str, units: String| {
-        if !units.is_empty() {
-            let _ = writeln!(body, "{function}{units}");
-        }
-    };
     let replaced = replaced(visit);
     // Podman reads all Quadlet files at once, because they name each other.
     let is_early = |step: &&Step| replaced.contains(&step.unit) || step.unit.is_quadlet();
+    let (early, others): (Vec<&Step>, Vec<&Step>) = visit.steps.iter().partition(is_early);
+    write_early_files(body, visit, &early, &replaced)?;
+    call(body, "m_unload", &names(|action| action == Action::Unload)?);
+    write_files(body, visit, &early, &others)?;
+    write_adoptions(body, visit)?;
+    let load = if visit.reload { "m_load always" } else { "m_load known" };
+    call(body, load, &names(|action| matches!(action, Action::Load { .. }))?);
+    call(body, "m_enable", &names(|action| matches!(action, Action::Load { install: true, .. }))?);
+    call(body, "m_stop stop", &names(|action| action == Action::Stop)?);
+    write_starts(body, visit)
+}
+
+/// Writes the files that are checked before anything is stopped.
+fn write_early_files(
+    body: &mut String,
+    visit: &Visit,
+    early: &[&Step],
+    replaced: &BTreeSet<&UnitName>,
+) -> Result<(), ScriptError> {
     let (mut checked, mut generated) = (String::new(), String::new());
-    for step in visit.steps.iter().filter(is_early) {
+    for step in early {
         let Action::Load { hash, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
         if step.unit.is_quadlet() {
             let file = quote(step.unit.as_str())?;
-            call(&format!("m_ours {unit} && m_write_quadlet"), format!(" {unit} {file} {text}"));
+            call(body, &format!("m_ours {unit} && m_write_quadlet"), &format!(" {unit} {file} {text}"));
             let _ = write!(generated, " {unit}={file}");
         } else {
-            call(&format!("m_ours {unit} && m_write"), format!(" {unit} {text}"));
+            call(body, &format!("m_ours {unit} && m_write"), &format!(" {unit} {text}"));
         }
         if replaced.contains(&step.unit) {
             let _ = write!(checked, " {unit}");
         }
     }
-    call("m_generate", generated);
-    call("m_check", checked);
-    call("m_unload", names(|action| action == Action::Unload)?);
-    for step in &visit.steps {
+    call(body, "m_generate", &generated);
+    call(body, "m_check", &checked);
+    Ok(())
+}
+
+/// Guards the strict units among the early files, and writes the other files.
+fn write_files(body: &mut String, visit: &Visit, early: &[&Step], others: &[&Step]) -> Result<(), ScriptError> {
+    for step in early {
+        if let Action::Load { strict: true, .. } = step.action {
+            call(body, "m_guard_again", &format!(" {} {}", name(step)?, STOP.as_secs()));
+        }
+    }
+    for step in others {
         let Action::Load { hash, strict, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
-        if is_early(&step) {
-            call("m_guard_again", if strict { format!(" {unit} {}", STOP.as_secs()) } else { String::new() });
-            continue;
-        }
-        let write = if strict {
-            format!("m_ours {unit} && m_guard {unit} {} && m_write", STOP.as_secs())
-        } else {
-            format!("m_ours {unit} && m_write")
-        };
-        call(&write, format!(" {unit} {text}"));
+        let guard = if strict { format!("m_guard {unit} {} && ", STOP.as_secs()) } else { String::new() };
+        call(body, &format!("m_ours {unit} && {guard}m_write"), &format!(" {unit} {text}"));
     }
+    Ok(())
+}
+
+fn write_adoptions(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     for step in &visit.steps {
         let Action::Adopt { hash, strict } = step.action else { continue };
         let unit = name(step)?;
-        let adopt = format!("m_adopt {unit} {hash}");
-        if strict {
-            call(&adopt, format!(" && m_guard {unit} {} && systemctl daemon-reload", STOP.as_secs()));
-        } else {
-            call(&adopt, " ".to_owned());
-        }
+        let guard = format!(" && m_guard {unit} {} && systemctl daemon-reload", STOP.as_secs());
+        let _ = writeln!(body, "m_adopt {unit} {hash}{}", if strict { &guard } else { "" });
     }
-    let load = if visit.reload { "m_load always" } else { "m_load known" };
-    call(load, names(|action| matches!(action, Action::Load { .. }))?);
-    call("m_enable", names(|action| matches!(action, Action::Load { install: true, .. }))?);
-    call("m_stop stop", names(|action| action == Action::Stop)?);
-    // One call for each verb and restart count: nearly always one for all units.
+    Ok(())
+}
+
+/// Writes one call for each verb and restart count: nearly always one for all units.
+fn write_starts(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     let mut starts: BTreeMap<(&str, u64), String> = BTreeMap::new();
     for step in &visit.steps {
         let verb = match step.action {
@@ -229,7 +251,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
         let _ = write!(starts.entry(verb).or_default(), " {}", name(step)?);
     }
     for ((verb, count), units) in starts.into_iter().rev() {
-        call(&format!("m_start {verb} {count}"), units);
+        call(body, &format!("m_start {verb} {count}"), &units);
     }
     Ok(())
 }
