@@ -145,11 +145,11 @@ impl Context {
         let now = cluster.clock.now();
         if !self.is_fleetctl {
             let shown = look.missed.iter().filter(|(machine, _)| is_shown(&look.snapshot, *machine));
-            let (shown, here): (Vec<&Missed>, _) = (shown.collect(), leader_election::hostname());
-            for warning in missed::warnings(&look, &shown, now, &here) {
+            let shown: Vec<&Missed> = shown.collect();
+            for warning in missed::warnings(&look, &shown, now) {
                 ui::warn(&warning);
             }
-            for hint in missed::hints(&look, &shown, &here) {
+            for hint in missed::hints(&look, &shown) {
                 ui::hint(&hint);
             }
         }

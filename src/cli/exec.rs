@@ -256,8 +256,7 @@ pub(super) async fn run(context: &Context, mut exec: Exec) -> CommandResult {
         return Err(CommandError::usage(format!("no host matches `{}`", exec.pattern)));
     }
     let forks = exec.forks.count(&config);
-    let deadlines = exec.timeout.map_or_else(Deadlines::default, |limit| Deadlines::default().at_most(limit));
-    let remote = context.ssh_within(deadlines)?;
+    let remote = context.ssh_within(Deadlines::default().at_most(exec.timeout.unwrap_or(Duration::MAX)))?;
     if exec.command.is_empty() {
         return module::run(context, &exec, (inventory, extra), forks).await;
     }

@@ -22,7 +22,7 @@ struct Group<'a> {
 }
 
 /// Returns a warning for each reason why machines could not be observed.
-pub(super) fn warnings(look: &Look, shown: &[&Missed], now: Timestamp, here: &str) -> Vec<String> {
+pub(super) fn warnings(look: &Look, shown: &[&Missed], now: Timestamp) -> Vec<String> {
     let mut groups: BTreeMap<(String, bool), Group<'_>> = BTreeMap::new();
     for (machine, attempt) in shown.iter().copied() {
         let Some(Machine { name, address, .. }) = look.snapshot.machines.get(machine) else { continue };
@@ -34,24 +34,19 @@ pub(super) fn warnings(look: &Look, shown: &[&Missed], now: Timestamp, here: &st
         group.names.push(name);
         group.ages.extend(age);
     }
-    let from = away(look, here);
+    let from = look.observed_from.as_deref();
     let warning =
         |group: &Group<'_>| messages::not_observed(&group.names, &group.why, group.ages.last().copied(), from);
     groups.values().map(warning).collect()
 }
 
 /// Returns what to do about these machines, each advice once. Advice of a controller on another host is about that host.
-pub(super) fn hints(look: &Look, shown: &[&Missed], here: &str) -> BTreeSet<String> {
+pub(super) fn hints(look: &Look, shown: &[&Missed]) -> BTreeSet<String> {
     let hints = shown.iter().filter_map(|(_, attempt)| attempt.as_ref()?.hint.clone());
-    match away(look, here) {
+    match &look.observed_from {
         Some(host) => hints.map(|hint| messages::hint_for_host(host, &hint)).collect(),
         None => hints.collect(),
     }
-}
-
-/// Returns the host of the controller that has observed the machines, if that is another host than this one.
-fn away<'l>(look: &'l Look, here: &str) -> Option<&'l str> {
-    look.observed_from.as_deref().filter(|host| *host != here)
 }
 
 #[cfg(test)]
@@ -102,7 +97,7 @@ mod tests {
 
     fn said(look: &Look) -> (Vec<String>, Vec<String>) {
         let shown: Vec<&Missed> = look.missed.iter().collect();
-        (warnings(look, &shown, at(600), "desk"), hints(look, &shown, "desk").into_iter().collect())
+        (warnings(look, &shown, at(600)), hints(look, &shown).into_iter().collect())
     }
 
     #[test]
@@ -129,7 +124,7 @@ mod tests {
             (warnings, hints),
             (vec![warning.to_owned()], vec!["On ctl, where the controller runs: Name a key.".to_owned()])
         );
-        let (warnings, hints) = said(&look(Some("desk"), vec![no_key(3)]));
+        let (warnings, hints) = said(&look(None, vec![no_key(3)]));
         let warning = "web3: not observed now (authenticate: there is no key): shown as of 7 min ago";
         assert_eq!((warnings, hints), (vec![warning.to_owned()], vec!["Name a key.".to_owned()]));
     }

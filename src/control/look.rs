@@ -46,7 +46,7 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// The machines that could not be observed.
     pub missed: Vec<Missed>,
-    /// The host of the controller that has observed the machines; `None` if this process did.
+    /// The host of the controller that has observed the machines; `None` if that was this host.
     pub observed_from: Option<String>,
     /// The machine that has shown that the store was restored from a backup.
     pub restoration_witness: Option<MachineId>,
@@ -66,7 +66,8 @@ pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let is_observed = has_controller && is_recent(&snapshot, now);
     if snapshot.machines.is_empty() || is_observed {
         let missed = if is_observed { not_current(&snapshot, now) } else { Vec::new() };
-        let observed_from = holder.filter(|_| is_observed).map(|holder| holder.host);
+        let observer = holder.as_ref().filter(|_| is_observed);
+        let observed_from = observer.and_then(LeaderRecord::elsewhere).map(str::to_owned);
         return Ok(Look { snapshot, missed, observed_from, has_controller, controlled_until, ..Look::default() });
     }
     let timing = timing(DetectionConfig { down_after: DOWN_AFTER, brake: BRAKE });

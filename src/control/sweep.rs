@@ -13,6 +13,7 @@ use super::problems::out_of_reach;
 use super::problems::problems;
 use super::problems::stored_problems;
 use crate::core::explain;
+use crate::core::explain::NotRunning;
 use crate::core::explain::TroubleKind;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::Event;
@@ -27,6 +28,7 @@ use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::core::reconcile::machine_view::MachineView;
+use crate::core::unit::UnitName;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::runner::OnEvent;
@@ -175,11 +177,15 @@ async fn problems_from_store(
     let mut events = Vec::new();
     let began = Instant::now();
     loop {
-        if known.as_ref().is_some_and(|snapshot| asks_for_events(snapshot, context.clock.now())) {
-            events = layout::read_events(&*context.store, &context.keys).await?;
+        let mut enough = None;
+        if let Some(snapshot) = &known {
+            let now = context.clock.now();
+            let causes = explain::units_not_running(snapshot, now);
+            if causes.iter().any(|(_, _, cause)| cause.asks_for_events()) {
+                events = layout::read_events(&*context.store, &context.keys).await?;
+            }
+            enough = Some(began + time_for_work(snapshot, causes, &events, options, now));
         }
-        let time = |snapshot| time_for_work(snapshot, &events, options, context.clock.now());
-        let enough = known.as_ref().map(|snapshot| began + time(snapshot));
         let update = tokio::select! {
             biased;
             () = context.stop.cancelled() => return Ok(SweepResult::Stopped),
@@ -226,19 +232,20 @@ fn unobserved(snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
     machines.collect()
 }
 
-/// Reports whether the events say more about a unit that does not run.
-fn asks_for_events(snapshot: &Snapshot, now: Timestamp) -> bool {
-    explain::units_not_running(snapshot, now).iter().any(|(_, _, cause)| cause.asks_for_events())
-}
-
-/// Returns how long the controller may take to assess machines, and to place and start units.
-fn time_for_work(snapshot: &Snapshot, events: &[Event], options: SweepOptions, now: Timestamp) -> Duration {
+/// Returns how long the controller may take to assess machines, and to place and start the units that do not run.
+fn time_for_work(
+    snapshot: &Snapshot,
+    not_running: Vec<(&UnitName, Option<MachineId>, NotRunning)>,
+    events: &[Event],
+    options: SweepOptions,
+    now: Timestamp,
+) -> Duration {
     let undecided = |machine: &_| matches!(health_of(snapshot, *machine), None | Some(Health::Suspect));
     if snapshot.machines.keys().any(undecided) || !unobserved(snapshot, now).is_empty() {
         return options.timing.detection.down_after + options.settle;
     }
-    let mut causes = explain::units_not_running(snapshot, now).into_iter();
-    let busy = causes.any(|(unit, _, cause)| cause.with_events(snapshot, unit, events).is_in_progress());
+    let busy =
+        not_running.into_iter().any(|(unit, _, cause)| cause.with_events(snapshot, unit, events).is_in_progress());
     if busy { options.settle } else { Duration::ZERO }
 }
 

@@ -357,10 +357,11 @@ pub fn check_services<'a>(units: impl Iterator<Item = &'a UnitName>) -> Result<(
 
 /// Refuses a unit that systemd would know by the same name as another one: `web.container` makes `web.service`.
 fn check_service(snapshot: &Snapshot, name: &UnitName) -> Result<(), InvalidCommand> {
-    let others = name.with_same_service();
-    let other = others.into_iter().find(|other| other != name && snapshot.units.contains_key(other));
-    let service = || name.of_systemd().into_owned();
-    other.map_or(Ok(()), |other| Err(InvalidCommand::SameService { unit: name.clone(), other, service: service() }))
+    let other = snapshot.unit_of_service(name);
+    if other == *name {
+        return Ok(());
+    }
+    Err(InvalidCommand::SameService { unit: name.clone(), other, service: name.of_systemd().into_owned() })
 }
 
 /// Refuses a change of class while the unit may still run with the old class: an available unit has no lease, and the

@@ -50,7 +50,6 @@ use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
 use crate::store::layout;
-use crate::store::leader_election;
 
 /// How long a task waits for units to start or to stop, and for a controller to do what the task requested.
 const WAIT: Duration = Duration::from_mins(2);
@@ -169,7 +168,7 @@ impl Cluster for ClusterClient {
             let looked = look::look(&self.cluster).await.map_err(|error| store_error(&error))?;
             let events = layout::read_events(&*self.cluster.store, &self.cluster.keys).await;
             let events = events.map_err(|error| store_error(&error))?;
-            let elsewhere = looked.observed_from.as_deref().filter(|host| *host != leader_election::hostname());
+            let elsewhere = looked.observed_from.as_deref();
             let problems = stored_problems(&looked.snapshot, &events, elsewhere, self.cluster.clock.now());
             return Ok(Swept { changed: false, problems: folding::lines(&problems) });
         }

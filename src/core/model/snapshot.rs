@@ -129,10 +129,10 @@ impl Snapshot {
         self.machines.get(&machine).map_or_else(|| machine.to_string(), |machine| machine.name.clone())
     }
 
-    /// Returns the unit that systemd knows by this name: a Quadlet file that was submitted, or else the name itself.
-    pub fn unit_of_service(&self, service: &UnitName) -> UnitName {
-        let submitted = service.with_same_service().into_iter().find(|unit| self.units.contains_key(unit));
-        submitted.unwrap_or_else(|| service.clone())
+    /// Returns the submitted unit that systemd knows by the name by which it knows this one, or else this one.
+    pub fn unit_of_service(&self, unit: &UnitName) -> UnitName {
+        let submitted = unit.with_same_service().into_iter().find(|other| self.units.contains_key(other));
+        submitted.unwrap_or_else(|| unit.clone())
     }
 
     /// Returns when a machine was last observed; `None` if never, as far as the records say.

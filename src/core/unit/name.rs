@@ -183,9 +183,9 @@ impl fmt::Display for UnitType {
 }
 
 impl UnitName {
-    /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has no type that
-    /// fleetctl knew and that is not Quadlet's. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is `foo.target.service`. Unlike in
-    /// fleet, `foo.servce` is an error.
+    /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has neither a type that
+    /// fleetctl knew nor one of Quadlet's. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is
+    /// `foo.target.service`. Unlike in fleet, `foo.servce` is an error.
     pub fn from_argument(argument: &str) -> Result<Self, BadUnitName> {
         let base = argument.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         if base.is_empty() {

@@ -1,4 +1,4 @@
-//! Quadlet files (podman-systemd.unit(5)): which others one needs beside it, and why one cannot be strict.
+//! Quadlet files (podman-systemd.unit(5)): which others one needs beside it, and why one cannot be a unit or cannot be strict.
 
 use std::collections::BTreeSet;
 
