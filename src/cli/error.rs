@@ -197,7 +197,7 @@ impl From<MembershipError> for CommandError {
             MembershipError::Alive(_) => Self::new(ExitStatus::Failed, error).hint(
                 "Nothing was changed. The health is that of the last observation: `muster sweep` observes all machines.",
             ),
-            MembershipError::Uncordoned(_) | MembershipError::NoRandomness(_) => Self::new(ExitStatus::Failed, error),
+            MembershipError::DrainCancelled(_) | MembershipError::NoRandomness(_) => Self::new(ExitStatus::Failed, error),
         }
     }
 }

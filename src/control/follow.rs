@@ -114,8 +114,11 @@ impl FollowedUnits {
     }
 
     /// Reports whether there is a unit to wait for. A global unit leaves a machine after all others, and stays if one of
-    /// them stays.
+    /// them stays. Nothing leaves a machine any more whose drain was cancelled.
     fn is_open(&self) -> bool {
+        if self.is_cancelled() {
+            return false;
+        }
         let only_globals =
             matches!(self.goal, Goal::AwayFrom(_)) && self.left.iter().all(|unit| self.requirements.is_global(unit));
         !self.left.is_empty() && (!only_globals || self.problems.is_empty())
@@ -324,6 +327,12 @@ impl FollowedUnits {
     fn has_deadline(&self) -> bool {
         let Goal::AwayFrom(machine) = self.goal else { return false };
         self.snapshot.machines.get(&machine).is_some_and(|machine| machine.draining && machine.drain_by.is_some())
+    }
+
+    /// Reports whether the units were to leave a machine that is not drained any more.
+    fn is_cancelled(&self) -> bool {
+        let Goal::AwayFrom(machine) = self.goal else { return false };
+        self.snapshot.machines.get(&machine).is_some_and(|machine| !machine.draining)
     }
 
     /// Reports whether a unit is being taken off the machine that it is to leave.

@@ -74,9 +74,11 @@ pub enum MembershipError {
     /// Other processes kept changing the machine's records. Nothing was changed.
     #[error(transparent)]
     Contended(#[from] Contended),
-    /// The machine was uncordoned while its units moved. It is still a machine of the cluster.
-    #[error("{0} was uncordoned meanwhile, so it has not left")]
-    Uncordoned(String),
+    /// Another command let the machine keep its units while they moved. It is still a machine of the cluster.
+    #[error(
+        "the drain of {0} was cancelled meanwhile, by `muster uncordon` or `muster cordon`: it keeps the units that have not left it"
+    )]
+    DrainCancelled(String),
     /// The cluster's identity was written by a newer muster, or by hand. Nothing was changed.
     #[error("the record of the cluster's identity cannot be read: {key}: {why}")]
     NoIdentity {
@@ -204,6 +206,9 @@ async fn empty(
     let ran = |unit: &UnitName| snapshot.states.get(unit)?.get(&machine).filter(|state| state.runs());
     let mut problems = move_units(context, &snapshot, machine, timeouts, on_progress).await?;
     let snapshot = layout::read(&*context.store, &context.keys).await?;
+    if let Some(record) = snapshot.machines.get(&machine).filter(|record| !record.draining) {
+        return Err(MembershipError::DrainCancelled(record.name.clone()));
+    }
     failure_details::add(context, &snapshot, &mut problems).await;
     let left = units_on(&snapshot, machine);
     let has_stopped = |problem: &&mut Problem| {
@@ -408,7 +413,7 @@ async fn remove(context: &ClusterContext, machine: &Machine, drained: bool) -> R
         let key = context.keys.key(&Key::Machine(machine.id));
         let Some(entry) = context.store.get(&key).await? else { return Ok(()) };
         if layout::decode::<Machine>(&entry.value).is_ok_and(|record| !record.draining) {
-            return Err(MembershipError::Uncordoned(machine.name.clone()));
+            return Err(MembershipError::DrainCancelled(machine.name.clone()));
         }
         let mut slots =
             [Key::Member, Key::Health, Key::Foreign, Key::FailoverOverride].map(|key| key(machine.id)).to_vec();

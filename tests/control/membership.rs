@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use muster::control::membership;
 use muster::control::progress;
 use muster::core::model::MachineId;
@@ -137,6 +138,22 @@ async fn a_drain_says_which_units_it_stopped_at_its_deadline() {
     assert!(drained.is_empty && folder.file("web.service").is_none(), "{drained:?}");
     let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems, ["Unit web.service: stopped at the deadline: no machine fits: cordoned (1 machine)"]);
+}
+
+#[tokio::test]
+async fn a_drain_that_is_cancelled_meanwhile_does_not_say_that_the_machine_is_drained() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (context, _fleet) = two_hosts(&store, &["web.service"]).await;
+    let timeouts =
+        progress::Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
+    let mut cancelled = 0;
+    let mut cancel = |_: progress::Progress<'_>| {
+        let open = membership::SchedulingMode::Open;
+        cancelled += membership::set_scheduling_mode(&context, "core-01", open).now_or_never().map_or(0, |_| 1);
+    };
+    let drained = soon(membership::drain(&context, "core-01", None, timeouts, &mut cancel)).await;
+    let error = drained.unwrap_err().to_string();
+    assert!(error.starts_with("the drain of core-01 was cancelled meanwhile") && cancelled > 0, "{error}");
 }
 
 #[tokio::test]

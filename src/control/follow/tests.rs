@@ -92,6 +92,9 @@ async fn followed(context: &ClusterContext, goal: Goal) -> (Vec<String>, Duratio
 async fn followed_for(context: &ClusterContext, goal: Goal, settle: Duration) -> (Vec<String>, Duration) {
     let leadership =
         leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Controller).await.unwrap().unwrap();
+    if let Goal::AwayFrom(machine) = goal {
+        change_machine(context, machine, |record| Machine { cordoned: true, draining: true, ..record }).await;
+    }
     let began = Instant::now();
     let units = BTreeSet::from([WEB.parse().unwrap()]);
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(LONG), settle, block: true };
@@ -298,13 +301,17 @@ async fn a_unit_is_stopped_when_no_other_copy_may_run() {
     assert_eq!(followed(&context, Goal::Verb(Verb::Load)).await.0, [""; 0], "it is loaded");
 }
 
+/// Changes the record of a machine.
+async fn change_machine(context: &ClusterContext, id: MachineId, change: impl Fn(Machine) -> Machine) {
+    let entry = context.store.get(&context.keys.key(&Key::Machine(id))).await.unwrap().unwrap();
+    let record = change(layout::decode(&entry.value).unwrap());
+    context.store.commit(vec![], vec![context.keys.put(&Key::Machine(id), &record)]).await.unwrap();
+}
+
 /// Changes the second machine's record so that it is drained until a deadline.
 async fn drain_with_deadline(context: &ClusterContext) {
-    let by = Some(context.clock.now() + Duration::from_secs(8));
-    let (id, name) = (machine(2), "core-02".to_owned());
-    let address = "ssh://host".parse().unwrap();
-    let record = Machine { id, name, address, cordoned: true, draining: true, drain_by: by, ..Machine::default() };
-    context.store.commit(vec![], vec![context.keys.put(&Key::Machine(id), &record)]).await.unwrap();
+    let drain_by = Some(context.clock.now() + Duration::from_secs(8));
+    change_machine(context, machine(2), |record| Machine { cordoned: true, draining: true, drain_by, ..record }).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,6 +334,19 @@ async fn a_drain_with_a_deadline_waits_until_a_unit_that_fits_on_no_other_machin
     let ((problems, took), ()) = tokio::join!(followed(&context, Goal::AwayFrom(machine(2))), leader);
     assert_eq!(problems, ["no machine fits: sick (1 machine); cordoned (1 machine)"]);
     assert_eq!(took.as_secs(), 34);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_cancelled_is_not_waited_for() {
+    let context = desired(DesiredState::Launched, [Health::Alive, Health::Alive], "active").await;
+    drain_with_deadline(&context).await;
+    let operator = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        change_machine(&context, machine(2), |record| Machine { draining: false, ..record }).await;
+    };
+    let ((problems, took), ()) = tokio::join!(followed(&context, Goal::AwayFrom(machine(2))), operator);
+    assert_eq!(problems, [""; 0]);
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -511,7 +511,10 @@ async fn a_machine_that_was_uncordoned_meanwhile_does_not_leave() {
     let machine = set_scheduling_mode(&context, "web1", SchedulingMode::Drained(None)).await.unwrap();
     set_scheduling_mode(&context, "web1", SchedulingMode::Open).await.unwrap();
     let error = remove(&context, &machine, true).await.unwrap_err();
-    assert_eq!(error.to_string(), "web1 was uncordoned meanwhile, so it has not left");
+    assert_eq!(
+        error.to_string(),
+        "the drain of web1 was cancelled meanwhile, by `muster uncordon` or `muster cordon`: it keeps the units that have not left it"
+    );
     assert_eq!(names(&context).await, ["web1"]);
 }
 

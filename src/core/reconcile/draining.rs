@@ -6,6 +6,7 @@ use super::Reconciler;
 use crate::core::model::DesiredState;
 use crate::core::model::MachineId;
 use crate::core::model::Reason;
+use crate::core::model::RemovalReason;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
@@ -37,10 +38,12 @@ impl Reconciler {
     }
 
     /// Reports whether a unit may run on a machine that is drained until it runs on another machine. Two copies may run
-    /// for a moment.
+    /// for a moment. The same holds after the drain has been cancelled: the unit leaves because of it.
     pub(super) fn hands_over(&self, unit: &UnitName, machine: MachineId) -> bool {
         let class = || self.snapshot.file(unit).map(|file| Class::of(file));
-        self.is_draining(machine) && matches!(class(), Some(Ok(Class::Available)))
+        let moved = || self.snapshot.placements.get(unit)?.reason.moved.as_ref();
+        let leaves = self.is_draining(machine) || moved() == Some(&RemovalReason::Drained(machine));
+        leaves && matches!(class(), Some(Ok(Class::Available)))
     }
 
     /// Reports whether a unit that leaves a machine keeps running there for now: until it runs on its new machine, or,

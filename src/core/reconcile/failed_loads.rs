@@ -39,7 +39,12 @@ impl Reconciler {
             let here = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine == machine);
             let known =
                 |it: &FailedLoad| (it.machine, it.hash, &it.said) == (machine, hash, &said) && now < it.at + RENEW;
-            let Some(placement) = here.filter(|placement| !placement.failed_loads.iter().any(known)) else { continue };
+            let Some(placement) = here else { continue };
+            if placement.failed_loads.iter().any(known) {
+                // An earlier leader has recorded it. A machine may take the unit that did not take it then.
+                self.stale.placements = true;
+                continue;
+            }
             if self.outbox.holds(|write| moved_unit(write) == Some(&step.unit)) {
                 continue;
             }

@@ -24,6 +24,45 @@ fn a_unit_keeps_running_while_it_starts_slowly_on_another_machine() {
     assert_eq!(stage.wait(SECOND * 11), ["unload web on m1"]);
 }
 
+/// Takes back the drain and the cordon of the first machine.
+fn uncordon(snapshot: &mut Snapshot) {
+    let machine = snapshot.machines.get_mut(&id(1)).unwrap();
+    (machine.cordoned, machine.draining, machine.drain_by) = (false, false, None);
+}
+
+#[test]
+fn a_unit_whose_drain_is_cancelled_goes_on_although_its_new_machine_cannot_load_it() {
+    // With the same leader, and with one that begins after the drain was cancelled.
+    for next in [false, true] {
+        let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+        let process = |stage: &Stage| stage.hosts[&id(1)].units[&unit("web")].process;
+        let before = process(&stage);
+        stage.unloadable.insert(id(2), "no space left on device".to_owned());
+        assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
+        stage.sent.clear();
+        if next {
+            stage.next_leader(uncordon);
+        } else {
+            stage.learn(uncordon);
+        }
+        stage.seconds(60);
+        assert!(stage.sent.iter().all(|step| step.ends_with(" on m2")), "{:?}", stage.sent);
+        assert_eq!((stage.placement("web").machine, process(&stage)), (id(1), before));
+        assert!(stage.is_at_rest());
+    }
+}
+
+#[test]
+fn a_unit_whose_drain_is_cancelled_leaves_after_it_runs_elsewhere() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "web", ""));
+    stage.started = ActiveState::Activating;
+    assert_eq!(stage.learn(drain(None)), ["load web on m2", "start web on m2"]);
+    assert!(stage.learn(uncordon).is_empty() && stage.seconds(20).is_empty());
+    stage.started = ActiveState::Active;
+    assert_eq!(stage.seconds(20), ["unload web on m1"]);
+    assert!(stage.is_at_rest());
+}
+
 #[test]
 fn a_global_unit_leaves_a_drained_machine_last_and_comes_back_after_the_drain() {
     let mut stage = Stage::new(2, |snapshot| {
