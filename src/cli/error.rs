@@ -2,6 +2,7 @@
 //!
 //! This is the only place where they are converted.
 
+use crate::application::BadApplication;
 use crate::control::membership::JoinError;
 use crate::control::membership::MembershipError;
 use crate::control::membership::OwnershipError;
@@ -82,6 +83,18 @@ impl From<Diagnostic> for CommandError {
 impl From<BadFields> for CommandError {
     fn from(error: BadFields) -> Self {
         Self::new(ExitStatus::Usage, error).hint("`--help` names the columns.")
+    }
+}
+
+impl From<BadApplication> for CommandError {
+    fn from(error: BadApplication) -> Self {
+        Self::new(ExitStatus::Usage, error)
+    }
+}
+
+impl From<InvalidCommand> for CommandError {
+    fn from(error: InvalidCommand) -> Self {
+        OperationError::Invalid(error).into()
     }
 }
 

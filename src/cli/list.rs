@@ -13,6 +13,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::ui;
+use crate::ui::applications;
 use crate::ui::lists;
 use crate::ui::lists::Row;
 use crate::ui::lists::View;
@@ -90,6 +91,12 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
     let ended = ended.map(|(unit, _, reason)| format!("Unit {unit}: {reason}"));
     lines.chain(ended).filter(|_| args.output.is_none()).for_each(|line| ui::status(&line));
     Ok(ExitStatus::Done)
+}
+
+/// Runs `muster list-applications`.
+pub(super) async fn applications(context: &Context, args: &ListArgs) -> CommandResult {
+    let (snapshot, now) = look(context).await?;
+    show(context, applications::applications(&snapshot, now), args)
 }
 
 /// Runs `muster cat`.

@@ -1,6 +1,7 @@
 //! The command line: one file for each command. It holds nothing that another way of running muster needs.
 
 mod ansible_config;
+mod apply;
 mod completions;
 pub mod context;
 mod controller;
@@ -103,7 +104,7 @@ enum Command {
     /// Submit unit files to the cluster
     ///
     /// The cluster then knows the units. They are placed on no machine.
-    #[command(mut_arg("settle", hidden))]
+    #[command(mut_arg("settle", hidden), mut_arg("application", hidden))]
     Submit(unit_commands::CreateArgs),
     /// Place units on machines without starting them
     ///
@@ -132,6 +133,17 @@ enum Command {
     ///
     /// A unit that is on its machine and was not started is started.
     Restart(unit_commands::Args),
+    /// Make applications as their folders are
+    ///
+    /// An application is a folder with unit files, their drop-ins (`web.service.d/*.conf`) and the files that they name as
+    /// `./PATH`. Its units run on one machine, except those with `Placement=spread` in [X-Muster]. New units are started,
+    /// units whose files have changed are replaced, and all others go on. Units that a timer, a socket or a path unit of the
+    /// folder starts are loaded.
+    Apply(apply::ApplyArgs),
+    /// Show how applications differ from their folders
+    ///
+    /// The exit code is 4 if they differ.
+    Diff(apply::DiffArgs),
     /// Show the status of units, as systemctl prints it on their machines
     ///
     /// The exit code is that of systemctl. For several units, each is shown, and the exit code is that of the first that is
@@ -158,6 +170,10 @@ enum Command {
     /// The machines are observed first, for at most 2.5 s. If a machine was not observed, ACTIVE and SUB of its units
     /// are `-`, and OBSERVED has their last state with its age.
     ListUnits(list::ListArgs),
+    /// List the applications, with their units and machines
+    ///
+    /// The machines are observed first, for at most 2.5 s. RUNNING counts the units that are to run and those that do.
+    ListApplications(list::ListArgs),
     /// Print the submitted file of a unit
     Cat(list::CatArgs),
     /// Add hosts of the inventory to the cluster
@@ -279,6 +295,7 @@ impl Command {
                 | Self::Unload(_)
                 | Self::Destroy(_)
                 | Self::Restart(_)
+                | Self::Apply(_)
                 | Self::Join(_)
                 | Self::Leave(_)
                 | Self::Drain(_)
@@ -373,12 +390,15 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Unload(args) => unit_commands::change(&context, Verb::Unload, &args).await,
         Command::Destroy(args) => unit_commands::change(&context, Verb::Destroy, &args).await,
         Command::Restart(args) => unit_commands::change(&context, Verb::Restart, &args).await,
+        Command::Apply(args) => apply::apply(&context, &args).await,
+        Command::Diff(args) => apply::diff(&context, &args).await,
         Command::Status(args) => on_machine::status(&context, &args).await,
         Command::Journal(args) => on_machine::journal(&context, &args).await,
         Command::Ssh(args) => on_machine::ssh(&context, &args).await,
         Command::ListMachines(args) => list::machines(&context, &args).await,
         Command::ListUnitFiles(args) => list::unit_files(&context, &args).await,
         Command::ListUnits(args) => list::units(&context, &args).await,
+        Command::ListApplications(args) => list::applications(&context, &args).await,
         Command::Cat(args) => list::cat(&context, &args).await,
         Command::Join(args) => membership::join(&context, &args).await,
         Command::Leave(args) => membership::leave(&context, &args).await,

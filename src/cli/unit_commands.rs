@@ -14,12 +14,14 @@ use super::error::ExitStatus;
 use super::progress_printer::ProgressPrinter;
 use super::settings::LockArgs;
 use super::settings::SettleArgs;
+use crate::application;
 use crate::control::problems::Problem;
 use crate::control::progress::Timeouts;
 use crate::control::verb;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::model::Verb;
+use crate::core::unit::Contents;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
@@ -39,8 +41,11 @@ const FILE_LIMIT: u64 = 1 << 20;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Units: names, or paths of unit files; a name without a type is that of a `.service`
-    #[arg(required = true, value_name = "UNIT")]
+    #[arg(required_unless_present = "application", value_name = "UNIT")]
     units: Vec<String>,
+    /// All units of this application
+    #[arg(long, value_name = "NAME")]
+    application: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -103,15 +108,30 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
         }
         Ok(UnitCommand { verb, unit, file, replace: create.replace })
     });
-    let commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
+    let mut commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
+    commands.extend(of_application(context, verb, &create.args).await?);
     run(context, verb, commands, &create.args.wait).await
 }
 
 /// Runs a command for submitted units.
 pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> CommandResult {
     let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
-    let commands = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false }).collect();
+    let commands = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false });
+    let commands = commands.chain(of_application(context, verb, args).await?).collect();
     run(context, verb, commands, &args.wait).await
+}
+
+/// Returns the commands for the units of the application that is named. A template is no unit that runs.
+async fn of_application(context: &Context, verb: Verb, args: &Args) -> Result<Vec<UnitCommand>, CommandError> {
+    let Some(name) = &args.application else { return Ok(Vec::new()) };
+    let snapshot = context.snapshot().await?;
+    let is_meant = |unit: &&UnitName| matches!(verb, Verb::Submit | Verb::Destroy) || !unit.is_template();
+    let units: Vec<&UnitName> = application::units_of(&snapshot, name).filter(is_meant).collect();
+    if units.is_empty() {
+        let hint = "`muster list-applications` lists the applications.";
+        return Err(CommandError::failed(format!("there is no application {name}")).hint(hint));
+    }
+    Ok(units.into_iter().map(|unit| UnitCommand { verb, unit: unit.clone(), file: None, replace: false }).collect())
 }
 
 /// Parses the name of a unit as fleet did: the last part of a path, `.service` if it has no type.
@@ -143,7 +163,7 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
 }
 
 /// Returns the handles of a cluster that may be new. An operator who meant another store learns of it.
-async fn submit_to(context: &Context) -> Result<ClusterContext, CommandError> {
+pub(super) async fn submit_to(context: &Context) -> Result<ClusterContext, CommandError> {
     if let Some(cluster) = context.existing_cluster().await? {
         return Ok(cluster);
     }
@@ -215,5 +235,5 @@ fn read(path: &PathBuf, template: bool) -> Result<Option<LocalFile>, CommandErro
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let file =
         UnitFile::from_bytes(&bytes).map_err(|error| CommandError::usage(format!("{}:{error}", path.display())))?;
-    Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template }))
+    Ok(Some(LocalFile { file: Arc::new(file), path: path.display().to_string(), template, contents: Contents::new() }))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -56,8 +57,11 @@ const NO_EPOCH: u64 = 0;
 /// How long the machines have to answer before a command leads and observes them again.
 const OBSERVATION: Duration = Duration::from_millis(2500);
 
-/// How many units go into one commit: each takes up to four checks and three changes.
+/// How many units go into one commit: each takes up to four checks.
 const UNITS_PER_COMMIT: usize = COMMIT_LIMIT / 4;
+
+/// How many changes of a commit a unit takes, without contents.
+const CHANGES: usize = 3;
 
 /// Carries out a verb for some units and returns the problems that remain.
 pub async fn execute(
@@ -250,13 +254,15 @@ fn decide<'a>(
 }
 
 /// Splits decisions into as few commits as the store takes.
-fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
+fn portions<'d, 'a>(mut decisions: &'d [Decided<'a>]) -> Vec<&'d [Decided<'a>]> {
     let mut portions = Vec::new();
     while !decisions.is_empty() {
-        let mut size = 0;
-        let fits = |(_, decision): &&(T, Decision)| {
-            size += size_of(decision);
-            size <= COMMIT_BYTES
+        let (mut bytes, mut changes) = (0, 0);
+        let fits = |(command, decision): &&Decided<'_>| {
+            let contents = contents_of(command, decision);
+            bytes += size_of(decision) + contents.map(|content| content.len() + 256).sum::<usize>();
+            changes += CHANGES + contents_of(command, decision).count();
+            bytes <= COMMIT_BYTES && changes <= COMMIT_LIMIT
         };
         let count = decisions.iter().take(UNITS_PER_COMMIT).take_while(fits).count().max(1);
         let (portion, rest) = decisions.split_at(count);
@@ -266,10 +272,16 @@ fn portions<T>(mut decisions: &[(T, Decision)]) -> Vec<&[(T, Decision)]> {
     portions
 }
 
-/// Returns the most bytes that a decision adds to a commit. Records and keys are short.
+/// Returns the most bytes that a decision adds to a commit, without contents. Records and keys are short.
 fn size_of(decision: &Decision) -> usize {
     let file = if let DesiredChange::Put(_, Some(file)) = &decision.change { file.text().len() } else { 0 };
     1024 + file
+}
+
+/// Returns the contents that a decision stores with the unit's file.
+fn contents_of<'a>(command: &'a UnitCommand, decision: &Decision) -> impl Iterator<Item = &'a Arc<[u8]>> {
+    let is_stored = matches!(decision.change, DesiredChange::Put(_, Some(_)));
+    command.file.iter().filter(move |_| is_stored).flat_map(|file| file.contents.values())
 }
 
 /// Reads the cluster, and the revision of each unit's record.
@@ -294,6 +306,11 @@ async fn commit(
             DesiredChange::Nothing => continue,
             DesiredChange::Delete => change(context.keys.delete(&slot)),
             DesiredChange::Put(unit, Some(file)) => {
+                let local = command.file.as_ref().map(|local| &local.contents);
+                local
+                    .into_iter()
+                    .flat_map(|contents| layout::put_contents(&context.keys, file, contents))
+                    .for_each(&mut change);
                 layout::submit(&context.keys, &command.unit, unit, file).into_iter().for_each(&mut change);
             }
             DesiredChange::Put(unit, None) => change(context.keys.put(&slot, unit)),
@@ -323,7 +340,7 @@ fn request(context: &ClusterContext, command: &UnitCommand) -> Event {
 }
 
 /// Removes the unit files to which no unit refers any more.
-async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
+pub async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
     let listing = layout::list(&*context.store, &context.keys).await?;
     for (check, change) in layout::orphans(&context.keys, &listing) {
         context.store.commit(vec![check], vec![change]).await?;
@@ -333,10 +350,10 @@ async fn collect_files(context: &ClusterContext) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::core::command::LocalFile;
     use crate::core::model::Unit;
+    use crate::core::unit::Hash;
     use crate::core::unit::UnitFile;
 
     #[test]
@@ -344,14 +361,28 @@ mod tests {
         let decision = |length: usize| {
             let file = Arc::new(UnitFile::parse(&format!("[Service]\nA={}\n", "x".repeat(length))).unwrap());
             let unit = Unit::new(file.hash(), DesiredState::Launched);
-            ((), Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings: Vec::new() })
+            Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings: Vec::new() }
         };
-        let counts = |lengths: &[usize]| {
-            let decisions: Vec<_> = lengths.iter().map(|length| decision(*length)).collect();
+        let command = |contents: &[usize]| {
+            let contents = contents
+                .iter()
+                .enumerate()
+                .map(|(number, length)| (Hash::of(&[u8::try_from(number).unwrap()]), vec![0; *length].into()));
+            let file = Arc::new(UnitFile::parse("[Service]\n").unwrap());
+            let file = LocalFile { file, path: String::new(), template: false, contents: contents.collect() };
+            let unit = "web.service".parse().unwrap();
+            UnitCommand { verb: Verb::Start, unit, file: Some(file), replace: false }
+        };
+        let counts_with = |lengths: &[usize], contents: &[usize]| {
+            let command = command(contents);
+            let decisions: Vec<_> = lengths.iter().map(|length| (&command, decision(*length))).collect();
             portions(&decisions).into_iter().map(<[_]>::len).collect::<Vec<_>>()
         };
+        let counts = |lengths: &[usize]| counts_with(lengths, &[]);
         assert_eq!(counts(&[]), [0; 0]);
         assert_eq!(counts(&[9; UNITS_PER_COMMIT + 1]), [UNITS_PER_COMMIT, 1]);
         assert_eq!(counts(&[COMMIT_BYTES / 3; 5]), [2, 2, 1]);
+        assert_eq!(counts_with(&[9; 3], &[COMMIT_BYTES / 2]), [1, 1, 1]);
+        assert_eq!(counts_with(&[9; 3], &[1; 60]), [2, 1]);
     }
 }

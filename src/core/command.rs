@@ -18,6 +18,7 @@ use crate::core::model::Verb;
 use crate::core::unit::BadClass;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
+use crate::core::unit::Contents;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -35,6 +36,8 @@ pub struct LocalFile {
     pub path: String,
     /// Set if it is the file of the unit's template.
     pub template: bool,
+    /// The contents of the files that go with the unit.
+    pub contents: Contents,
 }
 
 /// A verb for one unit.
@@ -245,7 +248,7 @@ pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec
 }
 
 /// Returns the unit that a timer, a socket or a path unit starts. A socket that accepts connections starts instances.
-fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
+pub fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
     let (section, option) = match unit.kind() {
         UnitType::Timer => ("Timer", "Unit"),
         UnitType::Path => ("Path", "Unit"),
@@ -289,7 +292,7 @@ fn replacement(
     known: Unit,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Arc<UnitFile>>, InvalidCommand> {
-    let Some(LocalFile { file, path, template }) = &command.file else { return Ok(None) };
+    let Some(LocalFile { file, path, template, .. }) = &command.file else { return Ok(None) };
     let name = &command.unit;
     let goal = command.verb.goal().unwrap_or(DesiredState::Inactive);
     if file.hash() == known.hash {

@@ -46,6 +46,7 @@ use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
+use crate::core::unit::Contents;
 use crate::core::unit::UnitName;
 use crate::runner::ClusterContext;
 use crate::store::StoreError;
@@ -94,6 +95,7 @@ fn command_for(request: &UnitRequest, verb: Verb) -> UnitCommand {
         file: Arc::new(file),
         path: "of the playbook".to_owned(),
         template: false,
+        contents: Contents::new(),
     });
     let file = file.filter(|_| verb.creates());
     UnitCommand { verb, unit: request.name.clone(), replace: file.is_some(), file }

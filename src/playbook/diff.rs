@@ -1,12 +1,11 @@
 //! The differences that tasks make, which `--diff` shows: texts and attributes before and after, as in Ansible.
 
-mod unified;
-
 use std::fmt;
 
 use serde_json::Value;
 
 use super::template;
+use crate::difference;
 use crate::inventory::Vars;
 
 /// The largest file whose content is shown, in bytes.
@@ -160,7 +159,7 @@ impl Diff {
                 let faults = [before.fault("destination"), after.fault("source")];
                 let mut lines: String = faults.into_iter().flatten().collect();
                 if let (Some(old), Some(new)) = (before.shown(), after.shown()) {
-                    let unified = unified::unified(&old, &new, (&before.heading("before"), &after.heading("after")));
+                    let unified = difference::unified(&old, &new, (&before.heading("before"), &after.heading("after")));
                     lines.extend(unified.map(|lines| lines + "\n"));
                 }
                 lines

@@ -58,6 +58,13 @@ pub struct Column<R> {
     cell: fn(&R, bool) -> Option<String>,
 }
 
+impl<R> Column<R> {
+    /// Makes a column.
+    pub const fn new(name: &'static str, cell: fn(&R, bool) -> Option<String>) -> Self {
+        Self { name, cell }
+    }
+}
+
 /// A row of a list.
 pub trait Row: Serialize + Sized + 'static {
     /// All columns.

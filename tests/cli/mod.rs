@@ -1,5 +1,6 @@
 //! The binary, run as an operator runs it, in a home directory and a working folder of its own.
 
+mod applications;
 mod bad_input;
 mod beside_controller;
 mod completions;

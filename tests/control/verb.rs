@@ -15,6 +15,7 @@ use muster::core::model::Grant;
 use muster::core::model::ObservationTimes;
 use muster::core::model::Unit;
 use muster::core::model::Verb;
+use muster::core::unit::Contents;
 use muster::core::unit::UnitFile;
 use muster::runner::ClusterContext;
 use muster::store::MemoryStore;
@@ -115,7 +116,7 @@ async fn start_a_global_unit(context: &ClusterContext, fleet: &Fleet) -> Vec<Str
     let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle, block: true };
     let unit = "agent.service".parse().unwrap();
     let file = Arc::new(UnitFile::parse(GLOBAL).unwrap());
-    let file = Some(LocalFile { file, path: "agent.service".to_owned(), template: false });
+    let file = Some(LocalFile { file, path: "agent.service".to_owned(), template: false, contents: Contents::new() });
     let start = [UnitCommand { verb: Verb::Start, unit, file, replace: false }];
     let fails = async {
         fleet.0["core-02"].is_asked().await;
@@ -151,7 +152,7 @@ async fn a_global_unit_that_fails_on_one_machine_is_named_with_and_without_a_con
 async fn told(context: &ClusterContext, verb: Verb, unit: &str, text: Option<&str>) -> Vec<String> {
     let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
     let file = text.map(|text| Arc::new(UnitFile::parse(text).unwrap()));
-    let file = file.map(|file| LocalFile { file, path: unit.to_owned(), template: false });
+    let file = file.map(|file| LocalFile { file, path: unit.to_owned(), template: false, contents: Contents::new() });
     let command = [UnitCommand { verb, unit: unit.parse().unwrap(), file, replace: false }];
     let mut told = Vec::new();
     let mut on_progress = |progress: Progress<'_>| match progress {
@@ -244,7 +245,8 @@ async fn of_two_units_with_one_service_only_one_is_taken_also_at_the_same_time()
     let submit = async |names: &[&str]| {
         let file = Arc::new(UnitFile::parse("[Container]\nImage=a\n[Service]\nExecStart=/bin/true\n").unwrap());
         let command = |name: &&str| {
-            let file = LocalFile { file: file.clone(), path: (*name).to_owned(), template: false };
+            let file =
+                LocalFile { file: file.clone(), path: (*name).to_owned(), template: false, contents: Contents::new() };
             UnitCommand { verb: Verb::Submit, unit: name.parse().unwrap(), file: Some(file), replace: false }
         };
         let commands: Vec<UnitCommand> = names.iter().map(command).collect();

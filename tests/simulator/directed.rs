@@ -9,6 +9,7 @@ use muster::core::model::ActiveState;
 use muster::core::model::Health;
 use muster::core::model::Verb;
 use muster::core::simulated_host::SimulatedUnit;
+use muster::core::unit::Contents;
 use muster::core::unit::UnitFile;
 
 use super::attempt::Part;
@@ -50,7 +51,7 @@ impl Stage {
 
     fn order_file(&mut self, number: usize, verb: Verb, file: Arc<UnitFile>) {
         let unit = self.0.units[number].clone();
-        let file = Some(LocalFile { file, path: "a.service".to_owned(), template: false });
+        let file = Some(LocalFile { file, path: "a.service".to_owned(), template: false, contents: Contents::new() });
         let order = UnitCommand { verb, unit: unit.clone(), file, replace: false };
         let decision = command::decide(&self.0.store.snapshot, &order).unwrap();
         self.0.store.order(&unit, decision.change);

@@ -10,6 +10,7 @@ use muster::core::model::Verb;
 
 use muster::core::model::FailoverOverride;
 use muster::core::model::Timestamp;
+use muster::core::unit::Contents;
 
 use super::world::Event;
 use super::world::News;
@@ -56,7 +57,7 @@ impl World {
         let order = UnitCommand {
             verb,
             unit: unit.clone(),
-            file: Some(LocalFile { file, path: "a.service".to_owned(), template: false }),
+            file: Some(LocalFile { file, path: "a.service".to_owned(), template: false, contents: Contents::new() }),
             replace: self.dice.chance(500),
         };
         let Ok(decision) = command::decide(&self.store.snapshot, &order) else { return };

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["playbook", "control"],
     &["runner"],
-    &["lab", "discovery", "inventory"],
+    &["application", "lab", "discovery", "inventory"],
     &["vault"],
     &["remote", "store"],
     &["core/simulation"],
@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
         "core/simulated_host",
     ],
     &["core/model", "core/unit"],
-    &["core/hex", "core/machine_id", "core/sanitize", "core/secrets", "core/similar"],
+    &["core/hex", "core/machine_id", "core/sanitize", "core/secrets", "core/similar", "difference"],
 ];
 
 #[test]

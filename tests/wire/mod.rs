@@ -1,5 +1,6 @@
 //! SSH against a server inside the test that drops, stalls and lies, and against a real sshd.
 
+mod companions;
 mod failures;
 mod fake;
 mod lease;

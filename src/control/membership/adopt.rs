@@ -24,6 +24,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::UnitState;
 use crate::core::model::Verb;
+use crate::core::unit::Contents;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -115,7 +116,12 @@ impl Adoption {
                 self.global.insert(unit.clone());
             }
             let verb = if state.runs() { Verb::Start } else { Verb::Load };
-            let file = Some(LocalFile { file, path: format!("/run/fleet/units/{unit}"), template: false });
+            let file = Some(LocalFile {
+                file,
+                path: format!("/run/fleet/units/{unit}"),
+                template: false,
+                contents: Contents::new(),
+            });
             let command = UnitCommand { verb, unit: unit.clone(), file, replace: false };
             command::decide(snapshot, &command).map_err(|error| error.to_string())?;
             self.units.insert(unit.clone(), command);

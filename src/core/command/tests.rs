@@ -29,7 +29,7 @@ fn command(verb: Verb, unit: &str) -> UnitCommand {
 }
 
 fn with_file(verb: Verb, unit: &str, text: &str) -> UnitCommand {
-    let local = LocalFile { file: file(text), path: "./it".to_owned(), template: false };
+    let local = LocalFile { file: file(text), path: "./it".to_owned(), template: false, contents: Contents::new() };
     UnitCommand { file: Some(local), ..command(verb, unit) }
 }
 

@@ -21,6 +21,7 @@ use super::Timestamp;
 use super::Unit;
 use super::UnitState;
 use crate::core::similar::similar;
+use crate::core::unit::Contents;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub failover_overrides: BTreeMap<MachineId, FailoverOverride>,
     /// The unit files that [`Self::units`] name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
+    /// The contents of the files that go with units.
+    pub contents: Contents,
     /// The units that were submitted.
     pub units: BTreeMap<UnitName, Unit>,
     /// The placements.
@@ -152,7 +155,7 @@ impl Snapshot {
 
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self { cluster, size, machines, failover_overrides, files, units, unreadable, .. } = newer;
+        let Self { cluster, size, machines, failover_overrides, files, contents, units, unreadable, .. } = newer;
         // A machine that leaves takes these records with it. If it has joined again, they are written anew.
         let (newer_health, newer_foreign) = (newer.health, newer.foreign);
         *self = Self {
@@ -161,6 +164,7 @@ impl Snapshot {
             machines,
             failover_overrides,
             files,
+            contents,
             units,
             unreadable,
             health: kept(&mut self.health, &newer_health),

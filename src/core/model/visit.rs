@@ -19,6 +19,7 @@ use crate::core::model::Failure;
 use crate::core::model::MachineId;
 use crate::core::model::Step;
 use crate::core::model::UnitState;
+use crate::core::unit::Contents;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -57,6 +58,8 @@ pub struct Visit {
     pub steps: Vec<Step>,
     /// The unit files that the steps name.
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
+    /// The contents of the files that go with these units.
+    pub contents: Contents,
 }
 
 impl Visit {

@@ -89,6 +89,9 @@ impl Reconciler {
             Action::Load { hash, .. } => Some((hash, self.snapshot.files.get(&hash)?.clone())),
             _ => None,
         });
+        let files: BTreeMap<_, _> = files.collect();
+        let named = files.values().flat_map(|file| file.companions()).map(|companion| companion.hash);
+        let contents = named.filter_map(|hash| Some((hash, self.snapshot.contents.get(&hash)?.clone()))).collect();
         let expiry = || self.views.get(&machine)?.expiry(now, self.timing.start_deadline);
         Visit {
             machine: Some(machine),
@@ -103,7 +106,8 @@ impl Reconciler {
             barrier,
             reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
             asks_for_room: self.full.contains(&machine),
-            files: files.collect(),
+            files,
+            contents,
             steps,
         }
     }

@@ -164,8 +164,11 @@ impl<'a> Scheduler<'a> {
             if has_failed || !snapshot.machines.contains_key(&home.machine) {
                 continue;
             }
+            let requirements = self.requirements;
             for machine in snapshot.machines.keys().filter(|machine| **machine != home.machine) {
-                self.exclude(unit, *machine, FilterReason::DataElsewhere(home.machine));
+                for unit in std::iter::once(unit).chain(requirements.companions(unit)) {
+                    self.exclude(unit, *machine, FilterReason::DataElsewhere(home.machine));
+                }
             }
         }
     }
@@ -264,7 +267,8 @@ impl<'a> Scheduler<'a> {
     /// Chooses a machine for a unit that has none, and places it there.
     fn place(&mut self, unit: &UnitName, needs: &'a Requirements) -> Result<ProposedPlacement, PlacementError> {
         // An error for a missing peer ends when the peer is placed. Any other one lasts until a unit leaves a machine.
-        let is_like_others = needs.machine_of.is_empty() && !self.excluded.contains_key(unit);
+        let is_like_others =
+            needs.machine_of.is_empty() && needs.application.is_none() && !self.excluded.contains_key(unit);
         let key = is_like_others.then(|| (self.anti_affinity.matching(unit), needs));
         if let Some(summary) = key.as_ref().and_then(|key| self.unschedulable_cache.get(key)) {
             return Err(PlacementError::Unschedulable(summary.clone()));
@@ -357,7 +361,8 @@ impl<'a> Scheduler<'a> {
     fn select(&self, unit: &UnitName, needs: &Requirements) -> Result<ProposedPlacement, PlacementError> {
         let conflicts = self.anti_affinity.conflicts_of(unit, needs);
         let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).next().is_none();
-        let peer = needs.machine_of.iter().find_map(|peer| Some((peer, *self.placed.get(peer)?)));
+        let mut peers = needs.machine_of.iter().chain(self.requirements.companions(unit));
+        let peer = peers.find_map(|peer| Some((peer, *self.placed.get(peer)?)));
         let present = self.present_on(unit).find(|(candidate, _)| open(candidate));
         let found = if present.is_some() {
             present
@@ -438,8 +443,8 @@ impl<'a> Scheduler<'a> {
             || snapshot.foreign.get(&id).is_some_and(|foreign| foreign.names.contains(unit))
     }
 
-    /// Returns which peers are missing on a machine (`MachineOf=`), then which units there conflict (`Conflicts=`, of either
-    /// unit).
+    /// Returns which peers are missing on a machine (`MachineOf=`, and the units of the application that are placed), then which
+    /// units there conflict (`Conflicts=`, of either unit).
     fn colocation<'b>(
         &'b self,
         unit: &'b UnitName,
@@ -451,7 +456,9 @@ impl<'a> Scheduler<'a> {
             self.placed.get(peer) == Some(&candidate)
                 || self.candidates.get(candidate).is_some_and(|candidate| candidate.globals.contains(peer))
         };
-        let absent = needs.machine_of.iter().filter(move |peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
+        let companions = self.requirements.companions(unit).filter(|other| self.placed.contains_key(*other));
+        let peers = needs.machine_of.iter().chain(companions);
+        let absent = peers.filter(move |peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
         let conflicting = conflicts.iter().flat_map(move |conflicts| conflicts.on(candidate, unit));
         absent.chain(conflicting.cloned().map(FilterReason::Conflict))
     }

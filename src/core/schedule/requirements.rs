@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
@@ -14,6 +15,10 @@ use crate::core::unit::UnitName;
 #[derive(Debug, Clone, Default)]
 pub struct RequirementsIndex {
     units: BTreeMap<UnitName, (Hash, Result<Requirements, BadRequirements>)>,
+    /// The requirements of units that share a machine with the other units of their application.
+    grouped: BTreeMap<UnitName, Requirements>,
+    /// These units, by application.
+    applications: BTreeMap<String, Vec<UnitName>>,
     strict: BTreeSet<UnitName>,
     staying: BTreeSet<UnitName>,
 }
@@ -47,11 +52,36 @@ impl RequirementsIndex {
                 }
             }
         }
+        self.group(snapshot);
+    }
+
+    /// Finds the units of each application that belong on one machine. Each requires the metadata that any of them requires.
+    fn group(&mut self, snapshot: &Snapshot) {
+        let mut applications = BTreeMap::<&String, Vec<(&UnitName, &Requirements)>>::new();
+        for (name, (_, read)) in &self.units {
+            let wanted = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
+            let needs = read.as_ref().ok().filter(|_| wanted);
+            if let Some((needs, application)) = needs.and_then(|needs| Some((needs, needs.application.as_ref()?))) {
+                applications.entry(application).or_default().push((name, needs));
+            }
+        }
+        let grouped = applications.values().flat_map(|members| together(members)).collect();
+        let names = |members: Vec<(&UnitName, _)>| members.into_iter().map(|(name, _)| name.clone()).collect();
+        let applications = applications.into_iter().map(|(name, members)| (name.clone(), names(members))).collect();
+        (self.grouped, self.applications) = (grouped, applications);
+    }
+
+    /// Returns the other units that belong on the machine of a unit because they are of its application.
+    pub fn companions<'s>(&'s self, unit: &'s UnitName) -> impl Iterator<Item = &'s UnitName> {
+        let application = self.grouped.get(unit).and_then(|needs| needs.application.as_ref());
+        let members = application.and_then(|application| self.applications.get(application));
+        members.into_iter().flatten().filter(move |other| *other != unit)
     }
 
     /// Returns the requirements of a unit, if its file is there and valid.
     pub fn get(&self, unit: &UnitName) -> Option<&Requirements> {
-        self.read(unit)?.as_ref().ok()
+        let grouped = if self.grouped.is_empty() { None } else { self.grouped.get(unit) };
+        grouped.or_else(|| self.read(unit)?.as_ref().ok())
     }
 
     /// Reports whether a unit is global: it runs on every machine that fits and has no placement.
@@ -76,10 +106,25 @@ impl RequirementsIndex {
 
     /// Returns every unit with valid requirements, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&UnitName, &Requirements)> {
-        self.units.iter().filter_map(|(unit, (_, read))| Some((unit, read.as_ref().ok()?)))
+        self.units.keys().filter_map(|unit| Some((unit, self.get(unit)?)))
     }
 
     fn read(&self, unit: &UnitName) -> Option<&Result<Requirements, BadRequirements>> {
         self.units.get(unit).map(|(_, read)| read)
     }
+}
+
+/// Returns the requirements of units that belong on one machine.
+fn together(members: &[(&UnitName, &Requirements)]) -> Vec<(UnitName, Requirements)> {
+    let mut metadata = BTreeMap::<String, BTreeSet<String>>::new();
+    for (key, values) in members.iter().flat_map(|(_, needs)| &needs.metadata) {
+        let common = metadata.get(key).map_or_else(|| values.clone(), |known| known & values);
+        metadata.insert(key.clone(), common);
+    }
+    let pin = members.iter().find_map(|(_, needs)| needs.machine_id);
+    let grouped = members.iter().map(|(name, needs)| {
+        let machine_id = needs.machine_id.or(pin);
+        ((*name).clone(), Requirements { metadata: metadata.clone(), machine_id, ..(*needs).clone() })
+    });
+    grouped.collect()
 }

@@ -540,3 +540,41 @@ proptest! {
         }
     }
 }
+
+/// What makes a unit one of an application, after its requirements.
+const SHOP: &str = "\n[X-Muster]\nApplication=shop";
+
+#[test]
+fn the_units_of_an_application_are_placed_on_one_machine_that_suits_all_of_them() {
+    let world = World::of(3)
+        .machine(4, &[("disk", "ssd")])
+        .placed("x.service", "", 4)
+        .unit("app.service", SHOP)
+        .unit("db.service", &format!("MachineMetadata=disk=ssd{SHOP}"))
+        .unit("edge.service", &format!("{SHOP}\nPlacement=spread"));
+    assert_eq!(
+        world.place(),
+        [
+            "app 4: no other machine fits",
+            "db 4: with app.service",
+            "edge 1: fewest units: 0, and the next machine has 0 too"
+        ]
+    );
+}
+
+#[test]
+fn a_unit_that_comes_to_an_application_goes_where_the_others_are() {
+    let world = World::of(3).placed("b.service", SHOP, 2).placed("c.service", SHOP, 2).unit("a.service", SHOP);
+    assert_eq!(world.place(), ["a 2: with b.service"]);
+    assert_eq!(world.scheduler().filter_reason(&name("b.service"), id(2)), None, "nothing moves");
+    let apart = World::of(3).placed("a.service", SHOP, 1).placed("b.service", SHOP, 2);
+    let reason = apart.scheduler().filter_reason(&name("a.service"), id(1)).unwrap();
+    assert_eq!(reason.to_string(), "b.service is not there");
+}
+
+#[test]
+fn the_units_of_an_application_stay_with_its_data() {
+    let stays = format!("{SHOP}\nData=stay");
+    let world = World::of(2).placed("db.service", &stays, 1).unit("web.service", SHOP).health(1, Health::Down);
+    assert_eq!(world.place(), ["web refused: down (1 machine); its data are on another machine (1 machine)"]);
+}

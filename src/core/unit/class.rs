@@ -1,10 +1,13 @@
-//! `[X-Muster]`: muster's own options of a unit file: its class, and whether its data may be left behind.
+//! `[X-Muster]`: muster's own options of a unit file: its class, whether its data may be left behind, its application, and
+//! the files that go with it.
 
 use std::fmt;
 
+use super::CompanionFile;
 use super::UnitFile;
 use super::UnitName;
 use super::UnitType;
+use super::application;
 use super::quadlet;
 use crate::core::similar::misspelt;
 
@@ -38,8 +41,17 @@ pub enum BadClass {
     /// An unknown value of `Data=`.
     #[error("[X-Muster] Data={0}: expected `stay` or `lost`")]
     Data(String),
-    /// Another option than `Class=` and `Data=`.
-    #[error("[X-Muster] {0}=: only `Class=` and `Data=` are known here")]
+    /// An unknown value of `Placement=`.
+    #[error("[X-Muster] Placement={0}: expected `together` or `spread`")]
+    Placement(String),
+    /// The name of an application is invalid.
+    #[error("[X-Muster] Application={0}: expected 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-`, and no dot at the start")]
+    Application(String),
+    /// A file that goes with the unit has no valid path or hash.
+    #[error("[X-Muster] File={0}: expected a relative path and the hash of the content, as `muster apply` writes them")]
+    File(String),
+    /// An unknown option.
+    #[error("[X-Muster] {0}=: only `Class=`, `Data=`, `Placement=`, `Application=` and `File=` are known here")]
     Key(String),
 }
 
@@ -53,11 +65,9 @@ impl Class {
         }
         let mut class = None;
         for option in file.options().iter().filter(|option| option.section == "X-Muster") {
-            match (option.name.as_str(), option.value.as_str()) {
-                ("Class", _) => {}
-                ("Data", "stay" | "lost") => continue,
-                ("Data", other) => return Err(BadClass::Data(other.to_owned())),
-                _ => return Err(BadClass::Key(option.name.clone())),
+            if option.name != "Class" {
+                check(&option.name, &option.value)?;
+                continue;
             }
             let given = match option.value.as_str() {
                 "available" => Self::Available,
@@ -83,6 +93,21 @@ impl Class {
     /// Returns the class that a unit is treated as. An invalid class may be a guarantee, so it counts as strict.
     pub fn binding(file: &UnitFile) -> Self {
         Self::of(file).unwrap_or(Self::Strict)
+    }
+}
+
+/// Checks an option of `[X-Muster]` other than the class.
+fn check(name: &str, value: &str) -> Result<(), BadClass> {
+    let said = value.to_owned();
+    match (name, value) {
+        ("Data", "stay" | "lost") | ("Placement", "together" | "spread") => Ok(()),
+        ("Data", _) => Err(BadClass::Data(said)),
+        ("Placement", _) => Err(BadClass::Placement(said)),
+        ("Application", name) if application::is_name(name) => Ok(()),
+        ("Application", _) => Err(BadClass::Application(said)),
+        ("File", file) if CompanionFile::parse(file).is_some() => Ok(()),
+        ("File", _) => Err(BadClass::File(said)),
+        _ => Err(BadClass::Key(name.to_owned())),
     }
 }
 
@@ -159,8 +184,14 @@ mod tests {
         assert_eq!(refusal("[X-Muster]\nClass=Strict\n"), "[X-Muster] Class=Strict: expected `available` or `strict`");
         assert_eq!(
             refusal("[X-Muster]\nclass=strict\n"),
-            "[X-Muster] class=: only `Class=` and `Data=` are known here"
+            "[X-Muster] class=: only `Class=`, `Data=`, `Placement=`, `Application=` and `File=` are known here"
         );
+        assert_eq!(
+            refusal("[X-Muster]\nPlacement=apart\n"),
+            "[X-Muster] Placement=apart: expected `together` or `spread`"
+        );
+        assert!(refusal("[X-Muster]\nApplication=a b\n").starts_with("[X-Muster] Application=a b: expected 1 to 64"));
+        assert!(refusal("[X-Muster]\nFile=../x 0\n").starts_with("[X-Muster] File=../x 0: expected a relative path"));
         assert_eq!(refusal("[X-Muster]\nData=keep\n"), "[X-Muster] Data=keep: expected `stay` or `lost`");
         assert_eq!(refusal("[X-Muster]\nClass=strict\nClass=strict\n"), "[X-Muster] Class= is given twice: keep one");
     }

@@ -38,6 +38,8 @@ pub struct Requirements {
     pub replaces: Vec<Glob>,
     /// `[X-Muster] Data=`: once the unit is on a machine, it fits on no other.
     pub stays: bool,
+    /// `[X-Muster] Application=`: the machine of the other units of this application.
+    pub application: Option<String>,
 }
 
 /// A machine in `MachineID=`: its full machine-id, or the first eight digits, which fleet prints.
@@ -162,11 +164,15 @@ impl Requirements {
             global: section.global(&mut ignored),
             replaces: section.globs(&["Replaces"], "Replaces")?,
             stays: class::stays(name, file),
+            application: file.application().filter(|_| !file.is_spread()).map(str::to_owned),
         };
         read.check(section.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]).next().is_some())?;
         // A global file needs global ones: they are on its machines without a requirement.
         if name.is_quadlet() && !read.global {
             read.machine_of.extend(quadlet::needed(file));
+        }
+        if read.global {
+            read.application = None;
         }
         Ok((read, ignored))
     }

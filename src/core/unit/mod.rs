@@ -1,5 +1,6 @@
 //! Unit files as fleet read them: names, text, hash and the `[X-Fleet]` section. muster adds `[X-Muster]`.
 
+pub mod application;
 mod class;
 mod directives;
 mod enumerations;
@@ -11,6 +12,8 @@ mod name;
 mod parse;
 mod quadlet;
 
+pub use application::CompanionFile;
+pub use application::Contents;
 pub use class::BadClass;
 pub use class::Class;
 pub use file::UnitFile;

@@ -61,7 +61,7 @@ pub fn fault(name: &UnitName, file: &UnitFile) -> Option<String> {
     let volumes = ["Container", "Pod"].into_iter().flat_map(|section| file.values(section, "Volume"));
     let mut mounted = volumes.filter(|value| value.starts_with('.')).map(|value| ("Volume", value));
     let (option, value) = relative.next().or_else(|| mounted.next())?;
-    Some(format!("{option}={value}: write an absolute path, because the file is moved to the host alone"))
+    Some(format!("{option}={value}: write an absolute path, or bring the file along with `muster apply`"))
 }
 
 /// Returns why a Quadlet file cannot be strict. The end of a lease ends the control group of the unit, so all processes of the

@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+
 use crate::core::lease::STOP;
 use crate::core::model::Action;
 use crate::core::model::Cluster;
@@ -18,6 +21,7 @@ use crate::core::model::Ownership;
 use crate::core::model::Step;
 use crate::core::model::Visit;
 use crate::core::sanitize::truncate;
+use crate::core::unit::CompanionFile;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 use crate::remote::quote::Unquotable;
@@ -197,12 +201,13 @@ fn write_early_files(
     for step in early {
         let Action::Load { hash, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
+        let beside = write_companions(visit, hash, &unit)?;
         if step.unit.is_quadlet() {
             let file = quote(step.unit.as_str())?;
-            call(body, &format!("m_ours {unit} && m_write_quadlet"), &format!(" {unit} {file} {text}"));
+            call(body, &format!("m_ours {unit} && {beside}m_write_quadlet"), &format!(" {unit} {file} {text}"));
             let _ = write!(generated, " {unit}={file}");
         } else {
-            call(body, &format!("m_ours {unit} && m_write"), &format!(" {unit} {text}"));
+            call(body, &format!("m_ours {unit} && {beside}m_write"), &format!(" {unit} {text}"));
         }
         if replaced.contains(&step.unit) {
             let _ = write!(checked, " {unit}");
@@ -211,6 +216,24 @@ fn write_early_files(
     call(body, "m_generate", &generated);
     call(body, "m_check", &checked);
     Ok(())
+}
+
+/// Returns the commands that write the files that go with a unit, each with `&&` after it. A unit without one of them is not
+/// loaded.
+fn write_companions(visit: &Visit, hash: Hash, unit: &str) -> Result<String, ScriptError> {
+    let mut commands = String::new();
+    for CompanionFile { path, hash } in visit.files.get(&hash).into_iter().flat_map(|file| file.companions()) {
+        let path = quote(&path)?;
+        let Some(content) = visit.contents.get(&hash) else {
+            return Ok(format!("m_lacks {unit} {path} && "));
+        };
+        let text = std::str::from_utf8(content).ok().and_then(|text| quote(text).ok());
+        let _ = match text {
+            Some(text) => write!(commands, "m_beside {unit} {path} {hash} {text} && "),
+            None => write!(commands, "m_beside {unit} {path} {hash} {} y && ", STANDARD.encode(content)),
+        };
+    }
+    Ok(commands)
 }
 
 /// Guards the strict units among the early files, and writes the other files.
@@ -224,7 +247,8 @@ fn write_files(body: &mut String, visit: &Visit, early: &[&Step], others: &[&Ste
         let Action::Load { hash, strict, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
         let guard = if strict { format!("m_guard {unit} {} && ", STOP.as_secs()) } else { String::new() };
-        call(body, &format!("m_ours {unit} && {guard}m_write"), &format!(" {unit} {text}"));
+        let beside = write_companions(visit, hash, &unit)?;
+        call(body, &format!("m_ours {unit} && {guard}{beside}m_write"), &format!(" {unit} {text}"));
     }
     Ok(())
 }

@@ -33,6 +33,33 @@ m_write() {
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
+# Writes the file $2 that goes with the unit $1, with its hash and its content, beside the earlier files. With a fifth argument
+# the content is in base64.
+m_beside() {
+  m_to=$m_run/beside/$1/$2
+  m_fill=cat; [ -z "${5-}" ] || m_fill='base64 -d'
+  # The files of an earlier visit that was cut off are not these.
+  case $m_besides in *" $1 "*) ;; *) rm -rf -- "$m_run/beside/$1" "$m_run/beside/$1.sums"; m_besides="$m_besides$1 " ;; esac
+  mkdir -p "${m_to%/*}" "$m_run/sums" && printf '%s' "$4" | $m_fill >"$m_to" &&
+    printf '%s  %s\n' "$3" "$2" >>"$m_run/beside/$1.sums" && return
+  rm -rf -- "$m_run/beside/$1"
+  m_say said load "$1" "cannot write to $m_run: is /run full?"
+  return 1
+}
+# Brings the files that go with units to where the units find them, all of one unit at once.
+m_lay_beside() {
+  for m_u in $m_besides; do
+    case $m_fresh in *" $m_u "*) ;; *) continue ;; esac
+    m_out=$(mkdir -p "$m_files" && chmod -R u=rwX,go=rX "$m_run/beside/$m_u" && rm -rf -- "$m_files/$m_u" &&
+      mv -f -- "$m_run/beside/$m_u" "$m_files/" && mv -f -- "$m_run/beside/$m_u.sums" "$m_run/sums/$m_u" 2>&1) ||
+      m_said "load $m_u" "$m_out"
+  done
+  rm -rf -- "$m_run/beside"
+}
+m_lacks() {
+  m_say said load "$1" "the store does not have the file that goes with it: $2"
+  return 1
+}
 # Writes the Quadlet file $2 of the service $1 to where Podman reads it before the earlier one.
 m_write_quadlet() {
   [ -n "$m_staged" ] || { rm -rf -- "$m_run/quadlet" && mkdir -p "$m_run/quadlet" "$m_quadlets" && m_staged=y; } &&
@@ -140,6 +167,7 @@ m_load() {
     m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
   done
   [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet"
+  [ "$m_besides" = ' ' ] || m_lay_beside
   m_each load "$m_link" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
@@ -208,6 +236,10 @@ m_unload() {
   done
   # The drop-in folder is removed too, unless it holds files that are not muster's.
   rm -fd -- "$@" 2>/dev/null
+  [ ! -d "$m_run/sums" ] || for m_u in "$@"; do
+    m_u=${m_u##*/}
+    [ ! -e "$m_run/sums/$m_u" ] || rm -rf -- "$m_files/$m_u" "$m_run/sums/$m_u"
+  done
 }
 # Asks once in each shell how often the host had a soft-reboot (systemd 254 and later). That ends every unit and process,
 # this shell too, and keeps /run and the id of the boot. A start before it no longer counts, as after a boot, so the mark
@@ -438,9 +470,13 @@ m_look() {
   done
   [ $# -gt 0 ] || { cd /; return 0; }
   [ -z "$m_sources" ] || { m_say sources; printf '%s' "$m_sources"; }
+  m_drifted=
+  [ ! -d "$m_run/sums" ] || for m_u in "$m_run"/sums/*; do
+    [ ! -e "$m_u" ] || (cd "$m_files/${m_u##*/}" && sha1sum --check --status "$m_u") 2>/dev/null || m_drifted="$m_drifted${m_u##*/} "
+  done
   m_say hashes
   sha1sum -- "$@" 2>/dev/null
-  for m_u in $m_lost; do printf '%040d  %s\n' 0 "$m_u"; done
+  for m_u in $m_lost$m_drifted; do printf '%040d  %s\n' 0 "$m_u"; done
   [ -z "$m_sources" ] || (
     cd "$m_quadlets" && set -- && while read -r m_u m_q; do [ -z "$m_q" ] || set -- "$@" "$m_q"; done <<M_EOF &&
 $m_sources
@@ -484,6 +520,7 @@ M_EOF
   [ -z "$m_fresh" ] || [ -z "$m_bad" ] || m_blame
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
+m_files=$m_root/run/fleet/files m_besides=' '
 m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-generators/podman-system-generator
 m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=
 m_nl='

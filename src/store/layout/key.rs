@@ -23,6 +23,8 @@ pub enum Key {
     FailoverOverride(MachineId),
     /// The text of a unit file.
     File(Hash),
+    /// The content of a file that goes with units.
+    Content(Hash),
     /// A [`crate::core::model::Unit`].
     Unit(UnitName),
     /// A [`crate::core::model::Placement`].
@@ -61,6 +63,7 @@ impl Keyspace {
             Key::Health(id) => format!("{cluster}health/{id}"),
             Key::FailoverOverride(id) => format!("{cluster}failover-overrides/{id}"),
             Key::File(hash) => format!("{cluster}files/{hash}"),
+            Key::Content(hash) => format!("{cluster}contents/{hash}"),
             Key::Unit(name) => format!("{}{name}", self.units()),
             Key::Placement(name) => format!("{cluster}placements/{name}"),
             Key::State(name, id) => format!("{cluster}states/{name}/{id}"),
@@ -135,6 +138,7 @@ impl Keyspace {
             "foreign" => Key::Foreign(machine(name)?),
             "leases" => Key::Lease(machine(name)?),
             "files" => Key::File(name.parse().map_err(|error| format!("{error}"))?),
+            "contents" => Key::Content(name.parse().map_err(|error| format!("{error}"))?),
             "units" => Key::Unit(unit(name)?),
             "placements" => Key::Placement(unit(name)?),
             "states" => {

@@ -21,6 +21,7 @@ pub use snapshot::read;
 pub use snapshot::read_with_revisions;
 pub use snapshot::snapshot;
 pub use unit_files::orphans;
+pub use unit_files::put_contents;
 pub use unit_files::submit;
 
 use indexmap::IndexMap;

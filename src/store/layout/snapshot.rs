@@ -92,6 +92,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
         Ok(Some(Key::Observed)) => snapshot.observed = None,
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
+        Ok(Some(Key::Content(hash))) => drop(snapshot.contents.remove(&hash)),
         Ok(Some(Key::Unit(name))) => drop(snapshot.units.remove(&name)),
         Ok(Some(Key::Placement(name))) => drop(snapshot.placements.remove(&name)),
         Ok(Some(Key::State(name, id))) => {
@@ -126,6 +127,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         Key::Voters => snapshot.voters = decode(value)?,
         Key::Observed => snapshot.observed = Some(decode(value)?),
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
+        Key::Content(hash) => drop(snapshot.contents.insert(*hash, content(*hash, value)?)),
         Key::Unit(name) => drop(snapshot.units.insert(name.clone(), decode(value)?)),
         Key::Placement(name) => drop(snapshot.placements.insert(name.clone(), decode(value)?)),
         Key::State(name, id) => {
@@ -150,6 +152,8 @@ fn about(key: Key) -> About {
         // A health record is assessed anew, so nothing depends on an unreadable one.
         | Key::Health(_)
         | Key::Foreign(_)
+        // A unit that needs the content is not loaded, because the content is not there.
+        | Key::Content(_)
         | Key::FailoverOverride(_)
         | Key::Observed
         | Key::Member(_)
@@ -165,6 +169,11 @@ pub(super) fn size(value: &[u8]) -> Result<u32, String> {
     text.trim().parse().map_err(|error| {
         format!("invalid size {:?}: expected a number of machines: {error}", text.chars().take(64).collect::<String>())
     })
+}
+
+fn content(hash: Hash, value: &[u8]) -> Result<Arc<[u8]>, String> {
+    let found = Hash::of(value);
+    if found == hash { Ok(value.into()) } else { Err(format!("the content has the hash {found}, not that of its key")) }
 }
 
 fn file(hash: Hash, value: &[u8]) -> Result<UnitFile, String> {

@@ -23,7 +23,7 @@ struct Part {
 }
 
 /// Returns the difference of two texts, with a newline at its end; `None` if they are the same.
-pub(super) fn unified(old: &str, new: &str, (before, after): (&str, &str)) -> Option<String> {
+pub fn unified(old: &str, new: &str, (before, after): (&str, &str)) -> Option<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (lines(old), lines(new));
     let parts = Matcher::new(&old, &new).parts();
     let hunks = hunks(&parts);

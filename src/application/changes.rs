@@ -1,0 +1,103 @@
+//! Compares an application with the records of a cluster: which units are new, differ, or are no longer in the folder, and
+//! which commands make the cluster as the folder is.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Application;
+use super::ApplicationUnit;
+use crate::core::command::LocalFile;
+use crate::core::command::UnitCommand;
+use crate::core::command::activated;
+use crate::core::model::DesiredState;
+use crate::core::model::Snapshot;
+use crate::core::model::Verb;
+use crate::core::unit::UnitName;
+
+/// What `muster apply` changes about a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitChange {
+    /// The cluster does not know it yet.
+    New,
+    /// Its file differs.
+    Changed,
+    /// Its file is the same.
+    Same,
+    /// The folder has it no longer.
+    Removed,
+}
+
+/// A unit of an application belongs to another one in the cluster. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Unit {unit}: it belongs to the application {owner}")]
+pub struct OtherApplication {
+    /// The unit.
+    pub unit: UnitName,
+    /// The other application.
+    pub owner: String,
+}
+
+/// Returns what changes about each unit of an application.
+pub fn changes(
+    snapshot: &Snapshot,
+    application: &Application,
+) -> Result<BTreeMap<UnitName, UnitChange>, OtherApplication> {
+    let mut changes = BTreeMap::new();
+    for (unit, ApplicationUnit { file, .. }) in &application.units {
+        let known = snapshot.file(unit);
+        let owner = known.and_then(|known| known.application()).filter(|owner| *owner != application.name);
+        if let Some(owner) = owner {
+            return Err(OtherApplication { unit: unit.clone(), owner: owner.to_owned() });
+        }
+        let change = match snapshot.units.get(unit) {
+            None => UnitChange::New,
+            Some(known) if known.hash == file.hash() => UnitChange::Same,
+            Some(_) => UnitChange::Changed,
+        };
+        changes.insert(unit.clone(), change);
+    }
+    for unit in units_of(snapshot, &application.name) {
+        changes.entry(unit.clone()).or_insert(UnitChange::Removed);
+    }
+    Ok(changes)
+}
+
+/// Returns the units of an application that the cluster knows.
+pub fn units_of<'a>(snapshot: &'a Snapshot, application: &'a str) -> impl Iterator<Item = &'a UnitName> {
+    let is_of = |unit: &&UnitName| snapshot.file(unit).and_then(|file| file.application()) == Some(application);
+    snapshot.units.keys().filter(is_of)
+}
+
+/// Returns the commands that make the cluster as these applications are, in the order in which they are carried out: templates
+/// are submitted, units that a timer, a socket or a path unit starts are loaded, and all others are started.
+pub fn commands(snapshot: &Snapshot, applications: &[Application]) -> Vec<(Verb, Vec<UnitCommand>)> {
+    let units = || applications.iter().flat_map(|application| &application.units);
+    let started: BTreeSet<UnitName> = units().filter_map(|(name, unit)| activated(name, &unit.file)).collect();
+    let verb_for = |unit: &UnitName| {
+        let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
+        let waits = unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service));
+        match () {
+            () if unit.is_template() => Verb::Submit,
+            () if waits && !is_launched => Verb::Load,
+            () => Verb::Start,
+        }
+    };
+    let of = |verb: Verb| {
+        let commands = units().filter(move |(unit, _)| verb_for(unit) == verb).map(move |(unit, local)| {
+            let replace = snapshot.units.get(unit).is_some_and(|known| known.hash != local.file.hash());
+            UnitCommand { verb, unit: unit.clone(), file: Some(local_file(local)), replace }
+        });
+        (verb, commands.collect::<Vec<_>>())
+    };
+    [Verb::Submit, Verb::Load, Verb::Start].map(of).into_iter().filter(|(_, commands)| !commands.is_empty()).collect()
+}
+
+fn local_file(unit: &ApplicationUnit) -> LocalFile {
+    LocalFile {
+        file: Arc::clone(&unit.file),
+        path: unit.path.display().to_string(),
+        template: false,
+        contents: unit.contents.clone(),
+    }
+}

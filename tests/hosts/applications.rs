@@ -1,0 +1,76 @@
+//! Applications on real hosts: units with their files, placed together, replaced only if they change, and moved with all that
+//! they need.
+
+use std::fs;
+
+use super::lab;
+use super::muster;
+use super::ssh;
+
+const WEB: &str = "[Service]\nEnvironmentFile=./env\nExecStart=/bin/sh -c 'cat ./conf/page; exec sleep 1000000'\n";
+
+#[test]
+fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_restarted() {
+    let Some(lab) = lab(3) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    let folder = lab.dir().join("shop");
+    fs::create_dir_all(folder.join("conf")).unwrap();
+    fs::create_dir_all(folder.join("db.service.d")).unwrap();
+    let write = |path: &str, text: &str| fs::write(folder.join(path), text).unwrap();
+    write("web.service", WEB);
+    write("db.service", "[Service]\nExecStart=/bin/sleep 1000000\n");
+    write("db.service.d/10-nice.conf", "[Service]\nNice=5\n");
+    write("job.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n");
+    write("job.timer", "[Timer]\nOnActiveSec=1000\n");
+    write("env", "COLOR=red\n");
+    write("conf/page", "it's one\n");
+    let shop = folder.to_str().unwrap();
+    say(&["join"]);
+    let done = say(&["apply", shop]);
+    assert!(done.ends_with("Application shop: 4 new\n"), "{done}");
+
+    let home = || {
+        let list = say(&["list-units", "--no-legend", "--fields=name,unit,active"]);
+        let mut names: Vec<&str> = list.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+        names.dedup();
+        assert_eq!((names.len(), list.lines().count()), (1, 4), "{list}");
+        assert!(list.contains("job.service\tinactive"), "the timer starts it: {list}");
+        names[0].to_owned()
+    };
+    let first = home();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let on = |host: &str, command: &str| ssh(&lab, host, command);
+    let pids = |host: &str| on(host, "systemctl show -P MainPID web db");
+    let environment =
+        |host: &str| on(host, "tr '\\0' '\\n' </proc/$(systemctl show -P MainPID web)/environ | grep COLOR");
+    assert_eq!(on(&first, "journalctl -u web -o cat -n 1 | cat").trim(), "it's one");
+    assert_eq!((environment(&first).trim(), on(&first, "systemctl show -P Nice db").trim()), ("COLOR=red", "5"));
+    let before = pids(&first);
+    assert!(say(&["apply", shop]).ends_with("Application shop: 4 unchanged\n"));
+    assert_eq!(pids(&first), before, "nothing is restarted");
+
+    write("env", "COLOR=blue\n");
+    assert!(say(&["apply", shop]).ends_with("Application shop: 1 changed, 3 unchanged\n"));
+    let (old, new) = (lines(&before), lines(&pids(&first)));
+    assert!(old[0] != new[0] && old.last() == new.last(), "only web: {old:?} {new:?}");
+    assert_eq!(environment(&first).trim(), "COLOR=blue");
+
+    // What a user changes on the host is repaired, and the process goes on.
+    on(&first, "echo COLOR=pink >/run/fleet/files/web.service/env");
+    let swept = muster(&lab, &["sweep"]);
+    assert!(swept.out.contains("web.service: loaded"), "{swept:?}");
+    assert_eq!(on(&first, "cat /run/fleet/files/web.service/env"), "COLOR=blue");
+    assert_eq!(lines(&pids(&first)), new);
+
+    say(&["drain", &first]);
+    let second = home();
+    assert!(second != first && environment(&second).trim() == "COLOR=blue");
+    assert_eq!(
+        on(&first, "ls /run/fleet/files /run/fleet/units /run/muster/sums"),
+        "/run/fleet/files:\n\n/run/fleet/units:\n\n/run/muster/sums:"
+    );
+
+    say(&["destroy", "--application", "shop"]);
+    assert_eq!(say(&["list-applications", "--no-legend"]), "");
+    assert_eq!(on(&second, "ls /run/fleet/files"), "");
+}

@@ -1,0 +1,107 @@
+//! Visits that bring files with units, in a real `sh`.
+
+use std::fs;
+use std::sync::Arc;
+
+use muster::core::model::Action;
+use muster::core::model::Outcome;
+use muster::core::model::Visit;
+use muster::core::unit::Contents;
+use muster::core::unit::Hash;
+
+use super::visit::Host;
+use super::visit::launch;
+use super::visit::look;
+use super::visit::step;
+use super::visit::unit;
+
+/// A visit that loads and starts a unit with these files.
+fn with_files(name: &str, files: &[(&str, &[u8])]) -> Visit {
+    let mut text = "[Service]\nExecStart=/bin/true\n[X-Muster]\n".to_owned();
+    let mut contents = Contents::new();
+    for (path, content) in files {
+        let hash = Hash::of(content);
+        text.push_str(&format!("File={path} {hash}\n"));
+        contents.insert(hash, Arc::from(*content));
+    }
+    Visit { contents, ..launch(&[name], &text) }
+}
+
+/// Makes a visit that replaces the unit of another.
+fn replacing(visit: Visit, number: u64) -> Visit {
+    let unit = visit.steps[0].unit.clone();
+    let mut steps = vec![step(unit.as_str(), Action::Unload)];
+    steps.extend(visit.steps.iter().cloned());
+    Visit { steps, number, ..visit }
+}
+
+#[test]
+fn the_files_of_a_unit_reach_the_host_byte_by_byte_and_go_with_it() {
+    let host = Host::new();
+    let files: [(&str, &[u8]); 4] = [
+        ("env", b"A='$x `id`'\n\n"),
+        ("conf/my site.conf", b"no newline"),
+        ("conf/in/bin", b"\0\xff\n"),
+        ("none", b""),
+    ];
+    let report = host.visit(&with_files("web.service", &files));
+    assert_eq!(report.outcomes, [Outcome::Done, Outcome::Done]);
+    let folder = host.path("run/fleet/files/web.service");
+    for (path, content) in files {
+        assert_eq!(fs::read(folder.join(path)).unwrap(), content, "{path}");
+    }
+    assert!(!host.path("run/muster/beside").exists());
+
+    // A file that the next version does not have is gone.
+    let report = host.visit(&replacing(with_files("web.service", &files[..1]), 1));
+    assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Done));
+    assert!(folder.join("env").exists() && !folder.join("conf").exists());
+
+    let unload = Visit { steps: vec![step("web.service", Action::Unload)], number: 2, ..look(5) };
+    assert_eq!(host.visit(&unload).outcomes, [Outcome::Done]);
+    assert!(!folder.exists() && !host.path("run/muster/sums/web.service").exists());
+}
+
+#[test]
+fn a_file_that_was_changed_by_hand_is_seen_and_written_again() {
+    let host = Host::new();
+    let visit = with_files("web.service", &[("env", b"A=1\n")]);
+    host.visit(&visit);
+    let seen = || host.visit(&look(5)).observation.unwrap().units.unwrap()[&unit("web.service")].hash;
+    let expected = seen();
+    assert_eq!(expected, visit.files.values().next().unwrap().hash());
+    let path = host.path("run/fleet/files/web.service/env");
+    for change in [Some("A=2\n"), None] {
+        match change {
+            Some(text) => fs::write(&path, text).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        assert_eq!(seen(), Hash::NONE, "{change:?}");
+        host.visit(&Visit { number: if change.is_some() { 1 } else { 2 }, ..visit.clone() });
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), seen()), ("A=1\n", expected));
+    }
+}
+
+#[test]
+fn a_file_that_the_store_has_lost_or_that_does_not_fit_keeps_only_its_own_unit_from_being_loaded() {
+    let host = Host::new();
+    let lost = Visit { contents: Contents::new(), ..with_files("web.service", &[("env", b"A=1\n")]) };
+    let other = launch(&["a.service"], "[Service]\nExecStart=/bin/a\n");
+    let both = |first: Visit, number| Visit {
+        steps: first.steps.iter().chain(&other.steps).cloned().collect(),
+        files: first.files.into_iter().chain(other.files.clone()).collect(),
+        contents: first.contents,
+        number,
+        ..look(5)
+    };
+    let report = host.visit(&both(lost, 1));
+    let said = "the store does not have the file that goes with it: env";
+    assert_eq!(report.outcomes[0], Outcome::Failed(said.to_owned()));
+    assert_eq!(report.outcomes[2..], [Outcome::Done, Outcome::Done]);
+    // The file stands where a folder is needed.
+    fs::write(host.path("run/muster/beside"), "").unwrap();
+    let report = host.visit_unwritable(&both(with_files("web.service", &[("env", b"A=1\n")]), 2));
+    assert!(matches!(&report.outcomes[0], Outcome::Failed(said) if said.contains("is /run full?")), "{report:?}");
+    assert_eq!(report.outcomes[2..], [Outcome::Done, Outcome::Done]);
+    assert!(!host.path("run/fleet/units/web.service").exists());
+}
