@@ -14,6 +14,7 @@ pub mod lab;
 pub mod playbook;
 pub mod remote;
 pub mod runner;
+pub mod secret;
 pub mod store;
 pub mod ui;
 pub mod vault;

@@ -16,6 +16,7 @@ pub mod operation;
 pub mod problems;
 pub mod progress;
 pub mod retry;
+pub mod secrets;
 pub mod sweep;
 mod timing;
 pub mod verb;

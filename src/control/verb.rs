@@ -85,7 +85,7 @@ pub async fn execute(
     let is_open = !open.is_empty() && verb != Verb::Submit;
     if is_open && timeouts.block {
         let operation = UnitOperation { context, goal: Goal::Verb(verb), units: &open, machine: None, timeouts };
-        problems.extend(operation.run(on_progress).await?);
+        problems.extend(Box::pin(operation.run(on_progress)).await?);
         let is_over = timeouts.wait.is_some_and(|limit| began.elapsed() >= limit);
         if verb.goal() == Some(DesiredState::Launched) && !problems.is_empty() && !is_over {
             let snapshot = layout::read(&*context.store, &context.keys).await?;
@@ -149,7 +149,7 @@ async fn ended(
 ) -> Result<(BTreeSet<UnitName>, Vec<Problem>), OperationError> {
     let timeouts = Timeouts { settle: Duration::ZERO, ..timeouts };
     let operation = UnitOperation { context, goal: Goal::Verb(Verb::Start), units, machine: None, timeouts };
-    let mut found = operation.run(&mut |_| ()).await?;
+    let mut found = Box::pin(operation.run(&mut |_| ())).await?;
     found.retain(|problem| problem.unreachable);
     let again: Vec<UnitCommand> = commands.iter().filter(|command| units.contains(&command.unit)).cloned().collect();
     // The operator has seen the warnings.

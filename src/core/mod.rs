@@ -16,6 +16,7 @@ pub mod plan;
 pub mod reconcile;
 pub mod sanitize;
 pub mod schedule;
+pub mod secret_name;
 pub mod secrets;
 pub mod similar;
 pub mod simulated_host;

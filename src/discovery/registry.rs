@@ -127,6 +127,7 @@ pub async fn delete(store: &dyn Store, keyspace: &Keyspace) -> Result<Deletion, 
     let mut keys: Vec<String> = registry.members.into_iter().map(|member| member.key).collect();
     keys.extend(layout::list(store, keyspace).await?.entries.into_iter().map(|entry| entry.key));
     keys.extend(store.list(&keyspace.events()).await?.entries.into_iter().map(|entry| entry.key));
+    keys.extend(snapshot.secrets.into_keys().map(|name| keyspace.key(&Key::SecretValue(name))));
     keys.retain(|key| *key != registry.size.key);
     keys.sort_unstable();
     keys.dedup();

@@ -81,6 +81,10 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
             format!("failover forced by {}: its units move unless it is alive, whatever the failover policy says", by())
         }
         EventKind::LeadershipTaken { from, why } => format!("leadership was taken from {from} by {}: {why}", by()),
+        EventKind::SecretSet(name) => format!("secret {name} set by {}", by()),
+        EventKind::SecretRemoved(name) => format!("secret {name} removed by {}", by()),
+        EventKind::RecipientAdded { name, key } => format!("recipient {name} ({key}) added by {}", by()),
+        EventKind::RecipientRemoved { name, key } => format!("recipient {name} ({key}) removed by {}", by()),
         EventKind::Unreadable { why } => format!("an event that cannot be parsed: {why}"),
     }
 }

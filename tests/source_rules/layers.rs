@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["playbook", "control"],
     &["runner"],
     &["application", "lab", "discovery", "inventory"],
-    &["vault"],
+    &["secret", "vault"],
     &["remote", "store"],
     &["core/simulation"],
     &["core/reconcile"],
@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
         "core/simulated_host",
     ],
     &["core/model", "core/unit"],
-    &["core/hex", "core/machine_id", "core/sanitize", "core/secrets", "core/similar", "difference"],
+    &["core/hex", "core/machine_id", "core/sanitize", "core/secret_name", "core/secrets", "core/similar", "difference"],
 ];
 
 #[test]

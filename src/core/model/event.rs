@@ -20,11 +20,13 @@ use super::Outcome;
 use super::PlacementError;
 use super::PlacementReason;
 use super::Reason;
+use super::RecipientKey;
 use super::RemovalReason;
 use super::SubState;
 use super::Timestamp;
 use super::Verb;
 use crate::core::sanitize::truncate;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::UnitName;
 
 /// One entry of the event log.
@@ -139,6 +141,24 @@ pub enum EventKind {
         /// The reason that the operator gave.
         why: String,
     },
+    /// An operator set a secret.
+    SecretSet(SecretName),
+    /// An operator removed a secret.
+    SecretRemoved(SecretName),
+    /// An operator added a recipient of the secrets.
+    RecipientAdded {
+        /// Its name.
+        name: String,
+        /// Its public key.
+        key: RecipientKey,
+    },
+    /// An operator removed a recipient of the secrets.
+    RecipientRemoved {
+        /// Its name.
+        name: String,
+        /// Its public key.
+        key: RecipientKey,
+    },
     /// The store holds an event that cannot be read. This is never stored.
     Unreadable {
         /// What is wrong with the record.
@@ -241,6 +261,8 @@ impl Event {
             }
             EventKind::FenceFailed { why } => EventKind::FenceFailed { why: cut(why) },
             EventKind::LeadershipTaken { from, why } => EventKind::LeadershipTaken { from: cut(from), why: cut(why) },
+            EventKind::RecipientAdded { name, key } => EventKind::RecipientAdded { name: cut(name), key },
+            EventKind::RecipientRemoved { name, key } => EventKind::RecipientRemoved { name: cut(name), key },
             EventKind::Unreadable { why } => EventKind::Unreadable { why: cut(why) },
             kind => kind,
         };
@@ -276,7 +298,11 @@ impl EventKind {
             | Self::FenceCancelled
             | Self::FenceSucceeded
             | Self::FenceVoid
-            | Self::FailoverOverridden => false,
+            | Self::FailoverOverridden
+            | Self::SecretSet(_)
+            | Self::SecretRemoved(_)
+            | Self::RecipientAdded { .. }
+            | Self::RecipientRemoved { .. } => false,
         }
     }
 }

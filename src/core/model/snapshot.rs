@@ -17,14 +17,18 @@ use super::MachineId;
 use super::ObservationTimes;
 use super::Placement;
 use super::RECENT;
+use super::Recipients;
+use super::SecretRecord;
 use super::Timestamp;
 use super::Unit;
 use super::UnitState;
+use crate::core::secret_name::SecretName;
 use crate::core::similar::similar;
 use crate::core::unit::Contents;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
+use crate::core::unit::secrets;
 
 /// All records of a cluster, at one revision of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,6 +66,10 @@ pub struct Snapshot {
     pub voters: BTreeSet<MachineId>,
     /// When the machines were last observed; `None` before a leader has observed them.
     pub observed: Option<ObservationTimes>,
+    /// The secrets, without their values.
+    pub secrets: BTreeMap<SecretName, SecretRecord>,
+    /// The recipients of the secrets.
+    pub recipients: Recipients,
     /// The records that could not be read, by key. They are missing above, and must not be taken for absent: see
     /// [`Self::is_readable`].
     pub unreadable: BTreeMap<String, Unreadable>,
@@ -103,6 +111,8 @@ pub enum About {
     Machine(MachineId),
     /// A unit file.
     File(Hash),
+    /// A secret.
+    Secret(SecretName),
     /// The leases, or the machines that vote. No strict unit is started while they are not known.
     Leases,
     /// Something on which no unit depends.
@@ -120,6 +130,17 @@ impl Snapshot {
     /// Returns the file of a unit that was submitted.
     pub fn file(&self, name: &UnitName) -> Option<&Arc<UnitFile>> {
         self.files.get(&self.units.get(name)?.hash)
+    }
+
+    /// Returns the units that name each secret, whether it is set or not.
+    pub fn units_by_secret(&self) -> BTreeMap<SecretName, BTreeSet<UnitName>> {
+        let mut units: BTreeMap<SecretName, BTreeSet<UnitName>> = BTreeMap::new();
+        for unit in self.units.keys() {
+            for secret in self.file(unit).map(|file| secrets(file)).unwrap_or_default() {
+                units.entry(secret).or_default().insert(unit.clone());
+            }
+        }
+        units
     }
 
     /// Returns a machine's name, or the beginning of its machine-id if it is not in the cluster.
@@ -155,7 +176,19 @@ impl Snapshot {
 
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self { cluster, size, machines, failover_overrides, files, contents, units, unreadable, .. } = newer;
+        let Self {
+            cluster,
+            size,
+            machines,
+            failover_overrides,
+            files,
+            contents,
+            units,
+            secrets,
+            recipients,
+            unreadable,
+            ..
+        } = newer;
         // A machine that leaves takes these records with it. If it has joined again, they are written anew.
         let (newer_health, newer_foreign) = (newer.health, newer.foreign);
         *self = Self {
@@ -166,6 +199,8 @@ impl Snapshot {
             files,
             contents,
             units,
+            secrets,
+            recipients,
             unreadable,
             health: kept(&mut self.health, &newer_health),
             placements: std::mem::take(&mut self.placements),
@@ -236,6 +271,7 @@ impl Snapshot {
             About::Unit(name) => name == unit,
             About::Machine(id) => Some(*id) == machine,
             About::File(file) => Some(*file) == hash,
+            About::Secret(name) => self.file(unit).is_some_and(|file| secrets(file).contains(name)),
             About::Size | About::Leases | About::Unknown => false,
         })
     }

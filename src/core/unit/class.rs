@@ -1,6 +1,7 @@
-//! `[X-Muster]`: muster's own options of a unit file: its class, whether its data may be left behind, its application, and
-//! the files that go with it.
+//! `[X-Muster]`: muster's own options of a unit file: its class, whether its data may be left behind, its application, the
+//! files that go with it, and its secrets.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::CompanionFile;
@@ -9,6 +10,8 @@ use super::UnitName;
 use super::UnitType;
 use super::application;
 use super::quadlet;
+use crate::core::secret_name::BadSecretName;
+use crate::core::secret_name::SecretName;
 use crate::core::similar::misspelt;
 
 /// The sections that muster reads.
@@ -50,8 +53,13 @@ pub enum BadClass {
     /// A file that goes with the unit has no valid path or hash.
     #[error("[X-Muster] File={0}: expected a relative path and the hash of the content, as `muster apply` writes them")]
     File(String),
+    /// A value of `Secret=` that is not the name of a secret.
+    #[error("[X-Muster] Secret=: {0}")]
+    Secret(BadSecretName),
     /// An unknown option.
-    #[error("[X-Muster] {0}=: only `Class=`, `Data=`, `Placement=`, `Application=` and `File=` are known here")]
+    #[error(
+        "[X-Muster] {0}=: only `Class=`, `Data=`, `Secret=`, `Placement=`, `Application=` and `File=` are known here"
+    )]
     Key(String),
 }
 
@@ -103,6 +111,7 @@ fn check(name: &str, value: &str) -> Result<(), BadClass> {
         ("Data", "stay" | "lost") | ("Placement", "together" | "spread") => Ok(()),
         ("Data", _) => Err(BadClass::Data(said)),
         ("Placement", _) => Err(BadClass::Placement(said)),
+        ("Secret", name) => name.parse::<SecretName>().map(drop).map_err(BadClass::Secret),
         ("Application", name) if application::is_name(name) => Ok(()),
         ("Application", _) => Err(BadClass::Application(said)),
         ("File", file) if CompanionFile::parse(file).is_some() => Ok(()),
@@ -118,6 +127,12 @@ pub(super) fn stays(name: &UnitName, file: &UnitFile) -> bool {
         Some(said) => said == "stay",
         None => name.kind() == UnitType::Volume,
     }
+}
+
+/// Returns the names of the secrets that a unit gets, sorted, each once. A name that is invalid is left out: a unit with one
+/// is refused.
+pub fn secrets(file: &UnitFile) -> BTreeSet<SecretName> {
+    file.values("X-Muster", "Secret").filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Returns the section that the author of a misspelt one meant. systemd ignores every section that begins with `X-`.
@@ -179,12 +194,31 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_names_its_secrets_and_an_invalid_name_is_an_error() {
+        let text = "[X-Muster]\nSecret=b\nSecret=a.key\nClass=strict\nSecret=b\n";
+        assert_eq!(of(text), Ok(Class::Strict));
+        let names =
+            |text: &str| secrets(&UnitFile::parse(text).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(text), ["a.key", "b"]);
+        assert_eq!(names("[Service]\nSecret=a\n"), [""; 0]);
+        for name in ["", "a b", "../x", ".x", "a/b"] {
+            let text = format!("[X-Muster]\nSecret={name}\n");
+            let why = of(&text).unwrap_err().to_string();
+            assert!(
+                why.starts_with(&format!("[X-Muster] Secret=: invalid name of a secret {name:?}: expected")),
+                "{why}"
+            );
+            assert_eq!(names(&text), [""; 0]);
+        }
+    }
+
+    #[test]
     fn any_other_option_or_class_is_an_error() {
         let refusal = |text| of(text).unwrap_err().to_string();
         assert_eq!(refusal("[X-Muster]\nClass=Strict\n"), "[X-Muster] Class=Strict: expected `available` or `strict`");
         assert_eq!(
             refusal("[X-Muster]\nclass=strict\n"),
-            "[X-Muster] class=: only `Class=`, `Data=`, `Placement=`, `Application=` and `File=` are known here"
+            "[X-Muster] class=: only `Class=`, `Data=`, `Secret=`, `Placement=`, `Application=` and `File=` are known here"
         );
         assert_eq!(
             refusal("[X-Muster]\nPlacement=apart\n"),

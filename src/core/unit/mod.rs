@@ -16,6 +16,7 @@ pub use application::CompanionFile;
 pub use application::Contents;
 pub use class::BadClass;
 pub use class::Class;
+pub use class::secrets;
 pub use file::UnitFile;
 pub use fleet::BadRequirements;
 pub use fleet::IgnoredRequirement;

@@ -2,6 +2,7 @@
 
 use super::Keyspace;
 use crate::core::model::MachineId;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
 use crate::store::WatchEvent;
@@ -47,6 +48,12 @@ pub enum Key {
     Leader,
     /// The highest epoch so far, in decimal.
     Epoch,
+    /// A [`crate::core::model::SecretRecord`].
+    Secret(SecretName),
+    /// The encrypted value of a secret, as [`crate::secret::seal`] makes it.
+    SecretValue(SecretName),
+    /// The [`crate::core::model::Recipients`] of the secrets.
+    SecretRecipients,
     /// A [`crate::core::model::Event`], under a name that sorts by time.
     Event(String),
 }
@@ -54,7 +61,7 @@ pub enum Key {
 impl Keyspace {
     /// Returns the text of a key.
     pub fn key(&self, key: &Key) -> String {
-        let (registry, cluster, events) = (&self.registry, &self.cluster, &self.events);
+        let (registry, cluster, events, values) = (&self.registry, &self.cluster, &self.events, &self.secret_values);
         match key {
             Key::Size => format!("{registry}_config/size"),
             Key::Cluster => format!("{cluster}identity"),
@@ -75,6 +82,9 @@ impl Keyspace {
             Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
             Key::Epoch => format!("{cluster}epoch"),
+            Key::Secret(name) => format!("{cluster}secrets/{name}"),
+            Key::SecretValue(name) => format!("{values}{name}"),
+            Key::SecretRecipients => format!("{cluster}secret-recipients"),
             Key::Event(name) => format!("{events}{name}"),
         }
     }
@@ -116,6 +126,9 @@ impl Keyspace {
         if let Some(name) = key.strip_prefix(&self.events) {
             return Ok(Some(Key::Event(name.to_owned())));
         }
+        if let Some(name) = key.strip_prefix(&self.secret_values) {
+            return Ok(Some(Key::SecretValue(secret(name)?)));
+        }
         let Some(rest) = key.strip_prefix(&self.cluster) else {
             return Ok(None);
         };
@@ -128,6 +141,7 @@ impl Keyspace {
                 "restored" => Some(Key::Restored),
                 "voters" => Some(Key::Voters),
                 "observed" => Some(Key::Observed),
+                "secret-recipients" => Some(Key::SecretRecipients),
                 _ => None,
             });
         };
@@ -139,6 +153,7 @@ impl Keyspace {
             "leases" => Key::Lease(machine(name)?),
             "files" => Key::File(name.parse().map_err(|error| format!("{error}"))?),
             "contents" => Key::Content(name.parse().map_err(|error| format!("{error}"))?),
+            "secrets" => Key::Secret(secret(name)?),
             "units" => Key::Unit(unit(name)?),
             "placements" => Key::Placement(unit(name)?),
             "states" => {
@@ -166,6 +181,10 @@ fn machine(text: &str) -> Result<MachineId, String> {
     } else {
         Err(format!("invalid machine-id {text:?}: expected lower-case hexadecimal digits"))
     }
+}
+
+fn secret(text: &str) -> Result<SecretName, String> {
+    text.parse().map_err(|error| format!("{error}"))
 }
 
 fn unit(text: &str) -> Result<UnitName, String> {

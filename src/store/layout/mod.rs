@@ -49,6 +49,7 @@ pub struct Keyspace {
     registry: String,
     cluster: String,
     events: String,
+    secret_values: String,
 }
 
 impl Keyspace {
@@ -63,6 +64,7 @@ impl Keyspace {
             registry: format!("{REGISTRY}{token}/"),
             cluster: format!("/muster/{token}/"),
             events: format!("/muster/.events/{token}/"),
+            secret_values: format!("/muster/.secrets/{token}/"),
         })
     }
 
@@ -100,6 +102,11 @@ impl Keyspace {
     /// Returns the prefix of the event log. No token starts with a dot, so no cluster has this prefix for its records.
     pub fn events(&self) -> String {
         self.events.clone()
+    }
+
+    /// Returns the prefix of the encrypted values of secrets. They are large, so only a process that needs one reads it.
+    pub fn secret_values(&self) -> String {
+        self.secret_values.clone()
     }
 
     /// Converts a leader's decisions to operations. Of two that change the same key, the later one counts.

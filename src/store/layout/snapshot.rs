@@ -91,6 +91,8 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
         Ok(Some(Key::Restored)) => snapshot.restored = None,
         Ok(Some(Key::Voters)) => snapshot.voters.clear(),
         Ok(Some(Key::Observed)) => snapshot.observed = None,
+        Ok(Some(Key::Secret(name))) => drop(snapshot.secrets.remove(&name)),
+        Ok(Some(Key::SecretRecipients)) => snapshot.recipients.clear(),
         Ok(Some(Key::File(hash))) => drop(snapshot.files.remove(&hash)),
         Ok(Some(Key::Content(hash))) => drop(snapshot.contents.remove(&hash)),
         Ok(Some(Key::Unit(name))) => drop(snapshot.units.remove(&name)),
@@ -103,7 +105,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
                 }
             }
         }
-        Ok(Some(Key::Member(_) | Key::Leader | Key::Epoch | Key::Event(_)) | None) | Err(_) => {}
+        Ok(Some(Key::Member(_) | Key::Leader | Key::Epoch | Key::SecretValue(_) | Key::Event(_)) | None) | Err(_) => {}
     }
 }
 
@@ -126,6 +128,8 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         Key::Restored => snapshot.restored = Some(decode(value)?),
         Key::Voters => snapshot.voters = decode(value)?,
         Key::Observed => snapshot.observed = Some(decode(value)?),
+        Key::Secret(name) => drop(snapshot.secrets.insert(name.clone(), decode(value)?)),
+        Key::SecretRecipients => snapshot.recipients = decode(value)?,
         Key::File(hash) => drop(snapshot.files.insert(*hash, Arc::new(file(*hash, value)?))),
         Key::Content(hash) => drop(snapshot.contents.insert(*hash, content(*hash, value)?)),
         Key::Unit(name) => drop(snapshot.units.insert(name.clone(), decode(value)?)),
@@ -135,7 +139,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
             snapshot.states.entry(name.clone()).or_default().insert(*id, state);
         }
         // Decisions do not depend on these.
-        Key::Member(_) | Key::Leader | Key::Epoch | Key::Event(_) => {}
+        Key::Member(_) | Key::Leader | Key::Epoch | Key::SecretValue(_) | Key::Event(_) => {}
     }
     Ok(())
 }
@@ -146,6 +150,7 @@ fn about(key: Key) -> About {
         Key::Machine(id) => About::Machine(id),
         Key::File(hash) => About::File(hash),
         Key::Unit(name) | Key::Placement(name) | Key::State(name, _) => About::Unit(name),
+        Key::Secret(name) => About::Secret(name),
         Key::Lease(_) | Key::Serial | Key::Restored | Key::Voters => About::Leases,
         // A host of the cluster refuses a visit without the cluster's id.
         Key::Cluster
@@ -159,6 +164,9 @@ fn about(key: Key) -> About {
         | Key::Member(_)
         | Key::Leader
         | Key::Epoch
+        | Key::SecretValue(_)
+        // A command that encrypts reads the recipients anew, and refuses a record that it cannot read.
+        | Key::SecretRecipients
         | Key::Event(_) => About::Unknown,
     }
 }

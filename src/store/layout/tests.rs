@@ -20,10 +20,13 @@ use crate::core::model::PlacementError;
 use crate::core::model::PlacementReason;
 use crate::core::model::Reason;
 use crate::core::model::RemovalReason;
+use crate::core::model::SecretRecord;
+use crate::core::model::SecretVersion;
 use crate::core::model::Snapshot;
 use crate::core::model::StepEnd;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::store::Entry;
@@ -106,6 +109,9 @@ fn every_key_has_one_text_and_is_parsed_from_it() {
             Key::State(name("web.service"), machine(1)),
             "/muster/default/states/web.service/00000000000000000000000000000001".to_owned(),
         ),
+        (Key::Secret("db.key".parse().unwrap()), "/muster/default/secrets/db.key".to_owned()),
+        (Key::SecretValue("db.key".parse().unwrap()), "/muster/.secrets/default/db.key".to_owned()),
+        (Key::SecretRecipients, "/muster/default/secret-recipients".to_owned()),
         (Key::Leader, "/muster/default/leader".to_owned()),
         (Key::Epoch, "/muster/default/epoch".to_owned()),
         (
@@ -229,6 +235,41 @@ fn an_unreadable_machine_or_file_blocks_the_units_that_need_it() {
     whole.entries.truncate(2);
     whole.entries.push(entry(&keyspace.key(&Key::File(file().hash())), b"[Service]\nExecStart=/bin/false\n", 1));
     assert!(!snapshot(&keyspace, &whole).is_readable(&web), "the text does not have its hash");
+}
+
+#[test]
+fn a_snapshot_has_the_secrets_without_values_and_an_unreadable_one_blocks_the_units_that_name_it() {
+    let keyspace = keyspace();
+    let (web, db) = (name("web.service"), "db".parse::<SecretName>().unwrap());
+    let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Muster]\nSecret=db\n").unwrap();
+    let unit = Unit::new(file.hash(), DesiredState::Launched);
+    let key = keyspace.key(&Key::Secret(db.clone()));
+    let record = SecretRecord {
+        version: SecretVersion::from_bits(7),
+        size: 9,
+        set_at: Timestamp::from_millis(5),
+        set_by: "op@desk".to_owned(),
+        recipients: [format!("age1{}", "q".repeat(58)).parse().unwrap()].into(),
+    };
+    let mut listing = Listing {
+        revision: 1,
+        entries: vec![
+            entry(&keyspace.key(&Key::Unit(web.clone())), &encode(&unit), 1),
+            entry(&keyspace.key(&Key::File(file.hash())), file.text().as_bytes(), 1),
+            entry(&key, &encode(&record), 1),
+        ],
+    };
+    let mut whole = snapshot(&keyspace, &listing);
+    assert_eq!(whole.secrets, [(db.clone(), record)].into());
+    assert_eq!(whole.units_by_secret(), [(db.clone(), [web.clone()].into())].into());
+    assert!(whole.is_readable(&web));
+    apply(&mut whole, &keyspace, &[WatchEvent::Delete { key: key.clone(), revision: 2 }]);
+    assert!(whole.secrets.is_empty() && whole.is_readable(&web));
+    listing.entries.push(entry(&key, b"{\"version\":\"of the future\"}", 3));
+    let whole = snapshot(&keyspace, &listing);
+    assert_eq!(whole.unreadable[&key].about, About::Secret(db));
+    assert!(whole.secrets.is_empty() && !whole.is_readable(&web) && whole.is_readable(&name("other.service")));
+    assert!(keyspace.prefixes().iter().all(|prefix| !keyspace.secret_values().starts_with(prefix)));
 }
 
 #[test]

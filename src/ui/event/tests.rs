@@ -18,6 +18,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::PlacementError;
 use crate::core::model::Reason;
+use crate::core::model::RecipientKey;
 use crate::core::model::StepEnd;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
@@ -40,6 +41,10 @@ fn event(kind: EventKind) -> Event {
 
 fn ended(outcome: Outcome, overlap: Option<Duration>) -> EventKind {
     EventKind::StepEnded(StepEnd { action: Action::Stop, reason: Reason::WantedLoaded, outcome, overlap })
+}
+
+fn recipient() -> RecipientKey {
+    format!("age1{}", "q".repeat(58)).parse().unwrap()
 }
 
 fn failed(active: ActiveState, lease_ended: bool) -> EventKind {
@@ -146,6 +151,28 @@ fn every_kind_of_event_has_its_text_and_says_whether_it_is_trouble() {
         let event = event(kind).by("op@desk");
         assert_eq!(text(&snapshot(), &event), expected);
         assert_eq!(event.kind.is_trouble(), trouble, "{expected}");
+    }
+}
+
+#[test]
+fn a_change_of_secrets_names_the_secret_or_the_recipient_and_the_operator() {
+    let table = [
+        (EventKind::SecretSet("db".parse().unwrap()), "secret db set by op@desk", false),
+        (EventKind::SecretRemoved("db".parse().unwrap()), "secret db removed by op@desk", false),
+        (
+            EventKind::RecipientAdded { name: "alice".to_owned(), key: recipient() },
+            "recipient alice (age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq) added by op@desk",
+            false,
+        ),
+        (
+            EventKind::RecipientRemoved { name: "alice".to_owned(), key: recipient() },
+            "recipient alice (age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq) removed by op@desk",
+            false,
+        ),
+    ];
+    for (kind, expected, trouble) in table {
+        let event = event(kind).by("op@desk");
+        assert_eq!((text(&snapshot(), &event).as_str(), event.kind.is_trouble()), (expected, trouble));
     }
 }
 
