@@ -79,7 +79,7 @@ fn parse(words: &[OsString]) -> Option<(Command, ArgMatches)> {
 async fn names(words: &[OsString]) -> Option<BTreeSet<String>> {
     let (_, names) = argument_after(words)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if !names.iter().any(|name| ["UNIT", "MACHINE", "PATTERN"].contains(name)) {
+    if !names.iter().any(|name| ["UNIT", "MACHINE", "SECRET", "PATTERN"].contains(name)) {
         return None;
     }
     let settings = Flags::from_arg_matches(&parse(words)?.1).ok()?.resolve().ok()?;
@@ -96,6 +96,10 @@ async fn names(words: &[OsString]) -> Option<BTreeSet<String>> {
     if names.contains(&"MACHINE") {
         let listing = store.list(&keys.machines()).await.ok()?;
         found.extend(layout::snapshot(&keys, &listing).machines.into_values().map(|machine| machine.name));
+    }
+    if names.contains(&"SECRET") {
+        let listing = store.list(&keys.secrets()).await.ok()?;
+        found.extend(layout::snapshot(&keys, &listing).secrets.keys().map(ToString::to_string));
     }
     Some(shown(found))
 }

@@ -116,9 +116,17 @@ impl Context {
     }
 
     /// Opens the store, in which the cluster must exist.
-    async fn known_store(&self) -> Result<SharedStore, CommandError> {
+    pub(super) async fn known_store(&self) -> Result<SharedStore, CommandError> {
         let keys = self.keys()?;
         let store = self.store().await?;
+        check_token(&store, &keys).await?;
+        Ok(store)
+    }
+
+    /// Opens the store, and makes it if it does not exist. The cluster must exist, or be the one that needs no token.
+    pub(super) async fn new_known_store(&self) -> Result<SharedStore, CommandError> {
+        let keys = self.keys()?;
+        let store = self.new_store().await?;
         check_token(&store, &keys).await?;
         Ok(store)
     }

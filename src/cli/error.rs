@@ -8,6 +8,7 @@ use crate::control::membership::MembershipError;
 use crate::control::membership::OwnershipError;
 use crate::control::problems::Problem;
 use crate::control::progress::OperationError;
+use crate::control::secrets::SecretError;
 use crate::core::command::InvalidCommand;
 use crate::core::lease::TooShort;
 use crate::core::machine_lookup::FindMachineError;
@@ -21,6 +22,9 @@ use crate::discovery::registry::NewTokenError;
 use crate::inventory::InventoryError;
 use crate::inventory::diagnostic::Diagnostic;
 use crate::lab::LabError;
+use crate::secret::FetchError;
+use crate::secret::OpenError;
+use crate::secret::SealError;
 use crate::store::StoreError;
 pub use crate::ui::error::CommandError;
 pub use crate::ui::error::ExitStatus;
@@ -95,6 +99,51 @@ impl From<BadApplication> for CommandError {
 impl From<InvalidCommand> for CommandError {
     fn from(error: InvalidCommand) -> Self {
         OperationError::Invalid(error).into()
+    }
+}
+
+impl From<SealError> for CommandError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::TooLong(_) | SealError::Key(..) => Self::new(ExitStatus::Usage, error),
+            SealError::Age(_) => Self::new(ExitStatus::Failed, error),
+        }
+    }
+}
+
+impl From<FetchError> for CommandError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Store(error) => error.into(),
+            FetchError::Sealed { why: OpenError::NoKey, .. } => Self::new(ExitStatus::Failed, error)
+                .hint("`muster secret recipients list` shows which keys can read it."),
+            FetchError::NotSet(_) | FetchError::Sealed { .. } => Self::new(ExitStatus::Failed, error),
+        }
+    }
+}
+
+impl From<SecretError> for CommandError {
+    fn from(error: SecretError) -> Self {
+        let hint = match &error {
+            SecretError::NoRecipients => Some("`muster secret init` makes a key and its first recipient."),
+            SecretError::NotAccepted(_) => Some(
+                "Compare the keys with what their owners tell you, then run `muster secret recipients accept KEY`. A key \
+                 that no operator knows is an attack: `muster secret recipients rm KEY`.",
+            ),
+            SecretError::InUse(_) => Some("Nothing was changed. `--force` removes a secret although units name it."),
+            SecretError::NoKey(_) => Some("Nothing was changed. A recipient that can read them must do this."),
+            SecretError::Unreadable { .. } => Some("A newer muster may have written the record."),
+            SecretError::Contended(_) => Some("Try again."),
+            SecretError::Open(..) | SecretError::NoValue(_) => {
+                Some("Set this secret again or remove it, then repeat the command: the other secrets are next.")
+            }
+            _ => None,
+        };
+        match error {
+            SecretError::Store(error) => error.into(),
+            SecretError::Seal(error) => error.into(),
+            error => Self::new(ExitStatus::Failed, error).maybe_hint(hint),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::ui::terminal::stdout_has_color;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Print machine-ids and hashes in full
+    /// Print machine-ids, hashes and versions in full
     #[arg(long, short = 'l')]
     full: bool,
     /// Print no header
@@ -31,7 +31,8 @@ pub(super) struct ListArgs {
     /// Print these columns, separated by commas
     ///
     /// Machines: machine, ip, metadata, name, health, scheduling, observed. Unit files: unit, hash, global, dstate, state, target,
-    /// name, observed, desc. Units: unit, load, active, sub, machine, hash, name, health, observed.
+    /// name, observed, desc. Units: unit, load, active, sub, machine, hash, name, health, observed. Secrets: secret, version,
+    /// size, set, by, units. Recipients: name, key, own, accepted, secrets, added, by.
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
     /// Print as JSON
@@ -129,7 +130,8 @@ fn warned(Looked { snapshot, now, .. }: Looked) -> (Snapshot, Timestamp) {
     (snapshot, now)
 }
 
-fn show<R: Row>(context: &Context, mut rows: Vec<R>, args: &ListArgs) -> CommandResult {
+/// Prints a list.
+pub(super) fn show<R: Row>(context: &Context, mut rows: Vec<R>, args: &ListArgs) -> CommandResult {
     if args.output.is_some() {
         ui::result(&lists::json(&rows));
         return Ok(ExitStatus::Done);

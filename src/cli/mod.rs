@@ -30,6 +30,7 @@ mod play_listing;
 mod progress_printer;
 pub mod reference;
 mod reminders;
+mod secret;
 mod setting_origin;
 pub mod settings;
 mod sweep;
@@ -246,6 +247,7 @@ enum Command {
     Exec(exec::Exec),
     Play(play::Play),
     Doc(doc::Doc),
+    Secret(secret::SecretCommand),
     Vault(vault::VaultCommand),
     Lab(lab::Args),
     /// Print a completion script for a shell
@@ -420,6 +422,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Exec(command) => Box::pin(exec::run(&context, command)).await,
         Command::Play(command) => Box::pin(play::run(&context, command)).await,
         Command::Doc(args) => doc::run(&args),
+        Command::Secret(command) => Box::pin(secret::run(&context, command)).await,
         Command::Vault(command) => vault::run(&context, command),
         Command::Completions { shell } => {
             ui::result(&completions::script(shell));

@@ -182,6 +182,17 @@ pub struct Flags {
         help_heading = "Store"
     )]
     pub etcd_password_file: Option<PathBuf>,
+    /// Read secrets with the private keys in this file [default: ~/.config/muster/secret-identity]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_SECRET_IDENTITY",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Secrets"
+    )]
+    pub secret_identity: Option<PathBuf>,
     /// Read settings from this file [default: the first that exists of ./muster.toml, ~/.config/muster/muster.toml,
     /// /etc/muster/muster.toml]
     #[arg(
@@ -310,6 +321,8 @@ pub struct Settings {
     pub inventory: Vec<PathBuf>,
     /// Where the passwords of Ansible Vault come from.
     pub(super) vault: Vec<PasswordSource>,
+    /// The file with the private keys that read secrets; `None` without a home directory.
+    pub secret_identity: Option<PathBuf>,
     /// An ssh_config(5) to use instead of the default ones.
     pub ssh_config: Option<PathBuf>,
     /// How unknown host keys are treated, if not as ssh_config(5) says.
@@ -396,6 +409,26 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Returns the cluster as a text: its token and its store, which is not the same in another working folder.
+    pub(super) fn cluster(&self) -> String {
+        let path = self.store.strip_prefix("sqlite:").and_then(|path| std::path::absolute(path).ok());
+        let store = path.map_or_else(|| self.store.clone(), |path| format!("sqlite:{}", path.display()));
+        format!("{} in {store}", self.token)
+    }
+
+    /// Returns the file with the recipients that the operator has accepted for this cluster; `None` without a home directory.
+    pub(super) fn accepted_recipients(&self) -> Option<PathBuf> {
+        let cluster = Hash::of(self.cluster().as_bytes()).to_string();
+        Some(config_folder()?.join("accepted-recipients").join(cluster))
+    }
+}
+
+/// Returns the folder of the user's configuration; `None` without a home directory.
+fn config_folder() -> Option<PathBuf> {
+    Some(directory("XDG_CONFIG_HOME", ".config")?.join("muster"))
+}
+
 /// Returns the folder of muster's own state on this host; `None` without a home directory. A service of systemd may write to
 /// its state directory only.
 pub(super) fn state_folder() -> Option<PathBuf> {
@@ -427,6 +460,8 @@ impl Flags {
             token: self.token.or(file.flags.token).unwrap_or_else(|| "default".to_owned()),
             inventory: if self.inventory.is_empty() { file.flags.inventory } else { sources(&self.inventory) },
             vault,
+            secret_identity: path(self.secret_identity, file.flags.secret_identity)
+                .or_else(|| Some(config_folder()?.join("secret-identity"))),
             ssh_config: path(self.ssh_config, file.flags.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
             lock: file.lock,

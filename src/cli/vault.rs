@@ -1,7 +1,7 @@
 //! `muster vault`: encrypts and decrypts files as `ansible-vault` does.
 
 mod editor;
-mod files;
+pub(super) mod files;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ pub(super) fn run(context: &Context, command: VaultCommand) -> CommandResult {
 }
 
 /// Returns the passwords, or one that is asked for.
-fn keyring(context: &Context) -> Result<Keyring, CommandError> {
+pub(super) fn keyring(context: &Context) -> Result<Keyring, CommandError> {
     let mut sources = context.vault_sources();
     if sources.is_empty() {
         sources.push(PasswordSource::prompt());
@@ -178,7 +178,7 @@ fn sealing_password(context: &Context, args: &LabelArgs) -> Result<LabelledPassw
 }
 
 /// Opens the content of a file. Returns also the password that fits.
-fn open<'k>(
+pub(super) fn open<'k>(
     keyring: &'k Keyring,
     path: &Path,
     bytes: Vec<u8>,

@@ -1,6 +1,8 @@
 //! The three lists of a snapshot: the columns, legends and order of fleet, with names, health and ages beside them, and
 //! the same rows as JSON.
 
+pub mod secrets;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

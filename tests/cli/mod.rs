@@ -13,6 +13,7 @@ mod packaging;
 mod play;
 mod reference;
 mod scheduled;
+mod secret;
 mod service;
 mod settings;
 mod together;

@@ -1,7 +1,18 @@
 //! The contract of a store. Each rule runs against each back end, under a prefix of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use muster::control::secrets;
+use muster::control::secrets::SecretContext;
+use muster::core::model::Recipient;
+use muster::core::model::Timestamp;
+use muster::runner::Clock;
+use muster::secret::Accepted;
+use muster::secret::Identity;
+use muster::secret::RECIPIENT_LIMIT;
+use muster::secret::VALUE_LIMIT;
+use muster::secret::fetch;
 use muster::store::COMMIT_BYTES;
 use muster::store::COMMIT_LIMIT;
 use muster::store::Op;
@@ -10,6 +21,11 @@ use muster::store::SharedStore;
 use muster::store::StoreError;
 use muster::store::Watch;
 use muster::store::WatchEvent;
+use muster::store::layout;
+use muster::store::layout::Key;
+use muster::store::layout::Keyspace;
+use secrecy::ExposeSecret as _;
+use secrecy::SecretSlice;
 
 use super::soon;
 
@@ -61,6 +77,7 @@ rules! {
     a_lease_that_has_ended_accepts_no_keys
     a_key_set_without_its_lease_outlives_it
     of_many_commits_that_create_a_key_one_succeeds
+    the_largest_secret_for_the_most_recipients_is_set_fetched_and_removed
 }
 
 async fn put(store: &SharedStore, key: &str, value: &str) -> i64 {
@@ -315,4 +332,32 @@ async fn of_many_commits_that_create_a_key_one_succeeds(store: SharedStore, at: 
     let outcomes = futures_util::future::join_all(tries).await;
     let made = outcomes.into_iter().filter(|outcome| outcome.as_ref().unwrap().is_some()).count();
     assert_eq!(made, 1);
+}
+
+async fn the_largest_secret_for_the_most_recipients_is_set_fetched_and_removed(store: SharedStore, _at: &str) {
+    let keys = Keyspace::new("secrets").unwrap();
+    let identities: Vec<Identity> = (0..RECIPIENT_LIMIT).map(|_| Identity::generate()).collect();
+    let (added_at, added_by) = (Timestamp::from_millis(0), "u".repeat(200));
+    let mut accepted = Accepted::default();
+    let mut recipients = BTreeMap::new();
+    for key in identities.iter().flat_map(Identity::public_keys) {
+        accepted.insert(key.clone());
+        recipients.insert(key, Recipient { name: "n".repeat(64), added_at, added_by: added_by.clone() });
+    }
+    store.commit(vec![], vec![keys.put(&Key::SecretRecipients, &recipients)]).await.unwrap().unwrap();
+    let (clock, operator) = (Clock::start(), added_by);
+    let context = SecretContext { store: store.clone(), keys: keys.clone(), clock, operator };
+    let value: SecretSlice<u8> = (0..=255).cycle().take(VALUE_LIMIT).collect::<Vec<u8>>().into();
+    let name = "n".repeat(255).parse().unwrap();
+    let record = secrets::set(&context, &name, &value, &accepted).await.unwrap();
+    for identity in [identities.first().unwrap(), identities.last().unwrap()] {
+        let fetched = fetch(&*store, &keys, identity, &name).await.unwrap();
+        assert_eq!(fetched.version, record.version);
+        assert!(fetched.value.expose_secret() == value.expose_secret());
+    }
+    let listing = layout::list(&*store, &keys).await.unwrap();
+    assert!(listing.entries.iter().all(|entry| entry.value.len() < 64 * 1024), "a snapshot has no values");
+    assert_eq!(layout::snapshot(&keys, &listing).secrets, [(name.clone(), record)].into());
+    secrets::remove(&context, &[name], false).await.unwrap();
+    assert!(store.list(&keys.secret_values()).await.unwrap().entries.is_empty());
 }

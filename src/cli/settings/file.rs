@@ -97,6 +97,7 @@ impl Flags {
         let place = |path: &Path| folder.join(from_home(path));
         for path in [
             &mut self.ssh_config,
+            &mut self.secret_identity,
             &mut self.etcd_ca_file,
             &mut self.etcd_cert_file,
             &mut self.etcd_key_file,

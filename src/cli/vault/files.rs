@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
 }
 
 /// Writes a file, or stdout.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+pub(in crate::cli) fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     if path == Path::new(STDIN) {
         ui::result_bytes(bytes);
         return Ok(());

@@ -82,7 +82,7 @@ impl Keyspace {
             Key::Observed => format!("{cluster}observed"),
             Key::Leader => format!("{cluster}leader"),
             Key::Epoch => format!("{cluster}epoch"),
-            Key::Secret(name) => format!("{cluster}secrets/{name}"),
+            Key::Secret(name) => format!("{}{name}", self.secrets()),
             Key::SecretValue(name) => format!("{values}{name}"),
             Key::SecretRecipients => format!("{cluster}secret-recipients"),
             Key::Event(name) => format!("{events}{name}"),

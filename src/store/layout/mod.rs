@@ -99,6 +99,11 @@ impl Keyspace {
         format!("{}machines/", self.cluster)
     }
 
+    /// Returns the prefix of the secrets, which are without their values.
+    pub fn secrets(&self) -> String {
+        format!("{}secrets/", self.cluster)
+    }
+
     /// Returns the prefix of the event log. No token starts with a dot, so no cluster has this prefix for its records.
     pub fn events(&self) -> String {
         self.events.clone()
