@@ -46,7 +46,7 @@ enum Verb {
         #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
         output: Option<String>,
     },
-    /// Remove a token whose cluster has no machines and no units, with its members and its event log
+    /// Remove a token whose cluster has no machines and no units, with its members, its secrets and its event log
     Delete {
         /// The token
         #[arg(id = "deleted_token", value_name = "TOKEN")]

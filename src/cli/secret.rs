@@ -153,7 +153,7 @@ async fn init(context: &Context, name: Option<String>) -> CommandResult {
     let [key, ..] = keys.as_slice() else { return Err(CommandError::failed("the identity has no key")) };
     let verb = if is_new { "made" } else { "kept" };
     ui::status(&format!("{verb} the identity {}", path.display()));
-    join_recipients(&secrets, &file, &keys, name.unwrap_or_else(operator)).await?;
+    join_recipients(&secrets, &file, &identity, name.unwrap_or_else(operator)).await?;
     ui::result(&format!("{key}\n"));
     Ok(ExitStatus::Done)
 }
@@ -162,19 +162,20 @@ async fn init(context: &Context, name: Option<String>) -> CommandResult {
 async fn join_recipients(
     context: &SecretContext,
     file: &AcceptedFile,
-    keys: &[RecipientKey],
+    identity: &Identity,
     name: String,
 ) -> Result<(), CommandError> {
+    let keys: Vec<RecipientKey> = identity.public_keys();
     let listed = secrets::recipients(context).await?;
     let (is_first_use, mut accepted) = match file.read()? {
         Some(accepted) => (false, accepted),
         None => (true, secret::Accepted::default()),
     };
-    for key in keys {
+    for key in &keys {
         accepted.insert(key.clone());
     }
     if let Some(key) = keys.first().filter(|_| listed.is_empty()) {
-        secrets::add_recipient(context, key, &name, None, &accepted).await?;
+        secrets::add_recipient(context, key, &name, Some(identity), &accepted).await?;
         file.write(&accepted)?;
         ui::status(&format!("{name} is the first recipient of the secrets of {}", file.cluster));
         return Ok(());

@@ -23,6 +23,7 @@ use crate::core::model::SecretRecord;
 use crate::core::model::SecretVersion;
 use crate::core::model::Snapshot;
 use crate::core::model::Write;
+use crate::core::sanitize::truncate;
 use crate::core::secret_name::SecretName;
 use crate::core::unit::UnitName;
 use crate::runner::Clock;
@@ -44,6 +45,10 @@ use crate::store::layout::Keyspace;
 
 /// How many secrets are removed in one commit: each takes one precondition and three operations.
 const REMOVED_PER_COMMIT: usize = COMMIT_LIMIT / 3;
+
+/// The most recipients that an error names, and the most characters of a name. The store supplies both.
+const SHOWN_KEYS: usize = 8;
+const SHOWN_CHARACTERS: usize = 64;
 
 /// The handles that the operations on secrets need. They reach no host.
 #[derive(Debug, Clone)]
@@ -124,7 +129,10 @@ fn names(names: &[SecretName]) -> String {
 }
 
 fn listed_keys(keys: &[(RecipientKey, String)]) -> String {
-    keys.iter().map(|(key, name)| format!("{key} ({name})")).collect::<Vec<_>>().join(", ")
+    let one = |(key, name): &(RecipientKey, String)| format!("{key} ({})", truncate(name, SHOWN_CHARACTERS));
+    let shown: Vec<String> = keys.iter().take(SHOWN_KEYS).map(one).collect();
+    let more = keys.len().saturating_sub(SHOWN_KEYS);
+    shown.join(", ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
 fn in_use(secrets: &[(SecretName, BTreeSet<UnitName>)]) -> String {

@@ -26,6 +26,7 @@ use crate::core::unit::UnitType;
 use crate::core::unit::Warning;
 use crate::core::unit::WarningKind;
 use crate::core::unit::quadlet_fault;
+use crate::core::unit::secrets;
 
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
@@ -339,6 +340,8 @@ fn check(
     check_service(snapshot, name)?;
     quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
+    let unset = secrets(file).into_iter().filter(|secret| !snapshot.secrets.contains_key(secret));
+    warnings.extend(unset.map(|secret| format!("WARNING: Unit {name}: secret {secret} is not set")));
     // A volume or a network needs no options.
     let counts = |warning: &&Warning| !(name.is_quadlet() && warning.kind == WarningKind::NoOptions);
     let told = file.warnings().iter().filter(counts);

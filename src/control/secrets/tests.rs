@@ -197,6 +197,50 @@ async fn of_many_that_set_a_secret_at_once_one_wins_wholly() {
     assert_eq!(values.get(winner), Some(&value));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_value_that_is_set_while_a_recipient_is_removed_is_encrypted_for_it() {
+    let mut desk = Desk::new().await;
+    let bob = Identity::generate();
+    let bobs = desk.accept(&bob);
+    let desk = Arc::new(desk);
+    for _ in 0..5 {
+        add_recipient(&desk.context, &bobs, "bob", Some(&desk.alice), &desk.accepted).await.unwrap();
+        let sets = (0..4).map(|number| {
+            let desk = Arc::clone(&desk);
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    // A change of the recipients at the same time may refuse it.
+                    let _ = desk.set(&format!("s{number}"), "swordfish").await;
+                }
+            })
+        });
+        let sets: Vec<_> = sets.collect();
+        let remove = || remove_recipient(&desk.context, bobs.as_str(), Some(&desk.alice), &desk.accepted);
+        while let Err(error) = remove().await {
+            if matches!(error, SecretError::UnknownRecipient(_)) {
+                break;
+            }
+            assert!(matches!(error, SecretError::Contended(_)), "{error}");
+        }
+        for set in sets {
+            set.await.unwrap();
+        }
+        for (name, record) in desk.snapshot().await.secrets {
+            assert_eq!(record.recipients, [key(&desk.alice)].into(), "{name}");
+            assert!(
+                desk.read(&bob, name.as_str()).await.is_err() && desk.read(&desk.alice, name.as_str()).await.is_ok()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_about_many_recipients_names_the_first_ones() {
+    let key: RecipientKey = format!("age1{}", "q".repeat(58)).parse().unwrap();
+    let error = SecretError::NotAccepted(vec![(key, "x".repeat(1000)); 10]).to_string();
+    assert!(error.ends_with(" and 2 more") && error.len() < 1500, "{error}");
+}
+
 #[tokio::test]
 async fn a_list_of_recipients_that_cannot_be_parsed_and_one_that_is_missing_are_errors() {
     let desk = Desk::new().await;

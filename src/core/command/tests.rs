@@ -1,7 +1,12 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::core::model::ActiveState;
 use crate::core::model::LoadState;
+use crate::core::model::SecretRecord;
+use crate::core::model::SecretVersion;
 use crate::core::model::SubState;
+use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
@@ -184,6 +189,22 @@ fn two_units_cannot_have_one_service() {
     assert!(
         decide(&snapshot, &replaced).is_ok() && decide(&snapshot, &with_file(Verb::Submit, "web.timer", TEXT)).is_ok()
     );
+}
+
+#[test]
+fn a_unit_that_names_a_secret_which_is_not_set_is_warned_of() {
+    let text = "[Service]\nExecStart=/bin/true\n\n[X-Muster]\nSecret=db\nSecret=tls.key\n";
+    let mut snapshot = Snapshot::default();
+    let record = SecretRecord {
+        version: SecretVersion::default(),
+        size: 1,
+        set_at: Timestamp::from_millis(0),
+        set_by: "op@desk".to_owned(),
+        recipients: BTreeSet::new(),
+    };
+    snapshot.secrets.insert("tls.key".parse().unwrap(), record);
+    let decision = decide(&snapshot, &with_file(Verb::Start, "web.service", text)).unwrap();
+    assert_eq!(decision.warnings, ["WARNING: Unit web.service: secret db is not set"]);
 }
 
 #[test]
