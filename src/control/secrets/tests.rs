@@ -1,6 +1,8 @@
 //! Tests of the changes of secrets, with the store in memory.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::core::model::DesiredState;
@@ -8,7 +10,12 @@ use crate::core::model::Unit;
 use crate::core::unit::UnitFile;
 use crate::secret::FetchError;
 use crate::secret::fetch;
+use crate::store::Entry;
+use crate::store::LeaseId;
+use crate::store::Listing;
 use crate::store::MemoryStore;
+use crate::store::Store;
+use crate::store::Watch;
 
 /// A cluster with an operator that can read its secrets.
 struct Desk {
@@ -197,41 +204,97 @@ async fn of_many_that_set_a_secret_at_once_one_wins_wholly() {
     assert_eq!(values.get(winner), Some(&value));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+/// A store in which another process commits once, just before the next commit.
+#[derive(Debug)]
+struct Interrupted {
+    store: SharedStore,
+    ops: Mutex<Vec<Op>>,
+}
+
+#[async_trait::async_trait]
+impl Store for Interrupted {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn commit(&self, preconditions: Vec<Precondition>, ops: Vec<Op>) -> Result<Option<Revision>, StoreError> {
+        let first = std::mem::take(&mut *self.ops.lock().unwrap());
+        self.store.commit(vec![], first).await?;
+        self.store.commit(preconditions, ops).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        self.store.grant(ttl).await
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.store.keep_alive(lease).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.store.revoke(lease).await
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
+        self.store.watch(prefix, after).await
+    }
+}
+
+/// Returns the handles of an operator, just before whose next commit another process makes these changes.
+fn interrupted(desk: &Desk, ops: Vec<Op>) -> SecretContext {
+    let store = Interrupted { store: Arc::clone(&desk.context.store), ops: Mutex::new(ops) };
+    SecretContext { store: Arc::new(store), ..desk.context.clone() }
+}
+
+#[tokio::test]
 async fn no_value_that_is_set_while_a_recipient_is_removed_is_encrypted_for_it() {
     let mut desk = Desk::new().await;
     let bob = Identity::generate();
     let bobs = desk.accept(&bob);
-    let desk = Arc::new(desk);
-    for _ in 0..5 {
-        add_recipient(&desk.context, &bobs, "bob", Some(&desk.alice), &desk.accepted).await.unwrap();
-        let sets = (0..4).map(|number| {
-            let desk = Arc::clone(&desk);
-            tokio::spawn(async move {
-                for _ in 0..10 {
-                    // A change of the recipients at the same time may refuse it.
-                    let _ = desk.set(&format!("s{number}"), "swordfish").await;
-                }
-            })
-        });
-        let sets: Vec<_> = sets.collect();
-        let remove = || remove_recipient(&desk.context, bobs.as_str(), Some(&desk.alice), &desk.accepted);
-        while let Err(error) = remove().await {
-            if matches!(error, SecretError::UnknownRecipient(_)) {
-                break;
-            }
-            assert!(matches!(error, SecretError::Contended(_)), "{error}");
-        }
-        for set in sets {
-            set.await.unwrap();
-        }
-        for (name, record) in desk.snapshot().await.secrets {
-            assert_eq!(record.recipients, [key(&desk.alice)].into(), "{name}");
-            assert!(
-                desk.read(&bob, name.as_str()).await.is_err() && desk.read(&desk.alice, name.as_str()).await.is_ok()
-            );
-        }
+    add_recipient(&desk.context, &bobs, "bob", None, &desk.accepted).await.unwrap();
+    let mut without = recipients(&desk.context).await.unwrap();
+    without.remove(&bobs).unwrap();
+    let removal = desk.context.keys.put(&Key::SecretRecipients, &without);
+    let context = interrupted(&desk, vec![removal]);
+    let record = set(&context, &name("db"), &bytes("swordfish"), &desk.accepted).await.unwrap();
+    assert_eq!(record.recipients, [key(&desk.alice)].into());
+    assert!(desk.read(&bob, "db").await.is_err() && desk.read(&desk.alice, "db").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_while_it_is_encrypted_anew_is_the_one_that_stays() {
+    let mut desk = Desk::new().await;
+    let bob = Identity::generate();
+    let bobs = desk.accept(&bob);
+    desk.set("db", "old").await.unwrap();
+    let mut with = recipients(&desk.context).await.unwrap();
+    with.insert(bobs.clone(), with.values().next().unwrap().clone());
+    desk.put(desk.context.keys.put(&Key::SecretRecipients, &with)).await;
+    // The other process has read the list before bob was added to it.
+    let only = [key(&desk.alice)].into();
+    let (version, value) = (SecretVersion::from_bits(7), bytes("new"));
+    let sealed = secret::seal(&name("db"), version, &value, &only).unwrap();
+    let record = SecretRecord { version, recipients: only, ..desk.snapshot().await.secrets[&name("db")].clone() };
+    let context = interrupted(&desk, stored(&desk.context, &name("db"), &record, sealed));
+    let anew = add_recipient(&context, &bobs, "bob", Some(&desk.alice), &desk.accepted).await.unwrap();
+    assert_eq!(anew, [name("db")]);
+    for reader in [&desk.alice, &bob] {
+        assert_eq!(desk.read(reader, "db").await.unwrap(), (version, "new".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_set_while_it_is_removed_is_removed_with_its_value() {
+    let desk = Desk::new().await;
+    let record = desk.set("db", "old").await.unwrap();
+    let sealed = secret::seal(&name("db"), record.version, &bytes("new"), &record.recipients).unwrap();
+    let context = interrupted(&desk, stored(&desk.context, &name("db"), &record, sealed));
+    remove(&context, &[name("db")], false).await.unwrap();
+    assert!(desk.snapshot().await.secrets.is_empty() && desk.read(&desk.alice, "db").await.is_err());
 }
 
 #[test]
