@@ -23,6 +23,7 @@ use muster::runner::Clock;
 use muster::runner::ClusterContext;
 use muster::runner::RunContext;
 use muster::runner::RunOutcome;
+use muster::runner::SecretSource;
 use muster::runner::StopCondition;
 use muster::store;
 use muster::store::layout;
@@ -87,6 +88,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
         remote: Arc::new(Ssh::new(settings.ssh_options().expect("options"))),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "bench".to_owned(),
         stop: tokio_util::sync::CancellationToken::new(),
     };

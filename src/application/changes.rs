@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Application;
 use super::ApplicationUnit;
+use crate::core::command;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::command::activated;
@@ -36,6 +37,17 @@ pub struct OtherApplication {
     pub unit: UnitName,
     /// The other application.
     pub owner: String,
+}
+
+/// Returns the applications as the cluster stores them: with the versions of their secrets.
+pub fn with_secrets(snapshot: &Snapshot, applications: Vec<Application>) -> Vec<Application> {
+    let with = |mut application: Application| {
+        for unit in application.units.values_mut() {
+            unit.file = command::with_secrets(snapshot, &unit.file);
+        }
+        application
+    };
+    applications.into_iter().map(with).collect()
 }
 
 /// Returns what changes about each unit of an application.

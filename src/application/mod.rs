@@ -16,6 +16,7 @@ pub use changes::UnitChange;
 pub use changes::changes;
 pub use changes::commands;
 pub use changes::units_of;
+pub use changes::with_secrets;
 
 use crate::core::unit::BadUnitFile;
 use crate::core::unit::BadUnitName;

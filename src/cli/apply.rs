@@ -63,11 +63,13 @@ pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult 
     let applications = read(&args.folders)?;
     if args.plan {
         let snapshot = known(context).await?;
+        let applications = application::with_secrets(&snapshot, applications);
         let changes = checked(&snapshot, &applications)?;
         return Ok(print_plan(&changes, args));
     }
     let cluster = submit_to(context).await?;
     let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
+    let applications = application::with_secrets(&snapshot, applications);
     let changes = checked(&snapshot, &applications)?;
     for warning in applications.iter().flat_map(|it| it.units.values()).flat_map(|unit| &unit.warnings) {
         ui::status(warning);
@@ -116,6 +118,7 @@ async fn carry_out(
 pub(super) async fn diff(context: &Context, args: &DiffArgs) -> CommandResult {
     let applications = read(&args.folders)?;
     let snapshot = known(context).await?;
+    let applications = application::with_secrets(&snapshot, applications);
     let mut is_different = false;
     for (application, (_, units)) in applications.iter().zip(&checked(&snapshot, &applications)?) {
         let text = application_diff::text(&snapshot, application, units);

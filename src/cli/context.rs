@@ -31,6 +31,7 @@ use crate::remote::ssh::Ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::runner::FenceCommands;
+use crate::runner::SecretSource;
 use crate::store;
 use crate::store::SharedStore;
 use crate::store::StoreError;
@@ -241,6 +242,8 @@ impl Context {
 
     fn cluster_in(&self, store: SharedStore) -> Result<ClusterContext, CommandError> {
         let (token, location, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
+        let identity = self.secret_identity().map_err(|error| error.source.to_string());
+        let secrets = SecretSource::new(store.clone(), self.keys()?, identity);
         Ok(ClusterContext {
             name: format!("{token} in {location}, made on {host}"),
             store,
@@ -248,6 +251,7 @@ impl Context {
             remote: self.remote()?,
             clock: Clock::start(),
             fence_commands: Arc::default(),
+            secrets,
             operator: operator(),
             stop: self.stop.clone(),
         })

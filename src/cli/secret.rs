@@ -203,10 +203,18 @@ async fn set(context: &Context, args: &SetArgs) -> CommandResult {
     let accepted = file.checked(&secrets::recipients(&secrets).await?)?;
     let value = source::read(context, &args.source, &args.name)?;
     let record = secrets::set(&secrets, &args.name, &value, &accepted).await?;
+    let units = secrets::renew_units(&secrets, &args.name).await?;
     if args.output.is_some() {
-        ui::json(&json!({ "secret": args.name, "version": record.version, "size": record.size }));
+        ui::json(&json!({ "secret": args.name, "version": record.version, "size": record.size, "units": units }));
     } else {
         ui::result(&format!("secret {} set: version {}, {} bytes\n", args.name, record.version.short(), record.size));
+        if !units.is_empty() {
+            let names: Vec<&str> = units.iter().map(UnitName::as_str).collect();
+            ui::note(&format!(
+                "{} get the new value: a controller replaces them, or the next `muster sweep`",
+                names.join(", ")
+            ));
+        }
     }
     Ok(ExitStatus::Done)
 }

@@ -13,6 +13,7 @@ use secrecy::SecretSlice;
 
 use super::retry::Attempts;
 use super::retry::Contended;
+use crate::core::command;
 use crate::core::model::About;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
@@ -22,6 +23,7 @@ use crate::core::model::Recipients;
 use crate::core::model::SecretRecord;
 use crate::core::model::SecretVersion;
 use crate::core::model::Snapshot;
+use crate::core::model::Unit;
 use crate::core::model::Write;
 use crate::core::sanitize::truncate;
 use crate::core::secret_name::SecretName;
@@ -200,6 +202,38 @@ pub async fn set(
         ops.extend(logged(context, [EventKind::SecretSet(name.clone())]));
         if context.store.commit(vec![listed.unchanged], ops).await?.is_some() {
             return Ok(record);
+        }
+    }
+}
+
+/// Lets the units that name a secret get its present version, because their files name the version: a controller or the next
+/// sweep replaces them. Returns the units that change.
+pub async fn renew_units(context: &SecretContext, name: &SecretName) -> Result<BTreeSet<UnitName>, SecretError> {
+    let mut renewed = BTreeSet::new();
+    let mut attempts = Attempts::at("the units that name the secret");
+    loop {
+        attempts.next()?;
+        let unit = |key| if let Key::Unit(unit) = key { Some(unit) } else { None };
+        let (snapshot, revisions) = layout::read_with_revisions(&*context.store, &context.keys, unit).await?;
+        let mut is_done = true;
+        for unit in snapshot.units_by_secret().remove(name).unwrap_or_default() {
+            let (record, file) = (snapshot.units.get(&unit), snapshot.file(&unit));
+            let Some(((record, file), revision)) = record.zip(file).zip(revisions.get(&unit)) else { continue };
+            let file = command::with_secrets(&snapshot, file);
+            if file.hash() == record.hash {
+                continue;
+            }
+            let unchanged = Precondition::Modified(context.keys.key(&Key::Unit(unit.clone())), *revision);
+            let record = Unit { hash: file.hash(), ..*record };
+            let ops = layout::submit(&context.keys, &unit, &record, &file);
+            if context.store.commit(vec![unchanged], ops).await?.is_some() {
+                renewed.insert(unit);
+            } else {
+                is_done = false;
+            }
+        }
+        if is_done {
+            return Ok(renewed);
         }
     }
 }

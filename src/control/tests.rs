@@ -22,6 +22,7 @@ use crate::remote::ssh;
 use crate::runner::Clock;
 use crate::runner::ClusterContext;
 use crate::runner::LeaderSettings;
+use crate::runner::SecretSource;
 use crate::runner::Supervision;
 use crate::store::COMMIT_LIMIT;
 use crate::store::MemoryStore;
@@ -38,6 +39,7 @@ async fn context() -> ClusterContext {
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     };

@@ -15,6 +15,7 @@ use crate::core::model::Snapshot;
 use crate::core::model::Unit;
 use crate::core::model::UnitState;
 use crate::core::model::Verb;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::BadClass;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
@@ -27,6 +28,7 @@ use crate::core::unit::Warning;
 use crate::core::unit::WarningKind;
 use crate::core::unit::quadlet_fault;
 use crate::core::unit::secrets;
+use crate::core::unit::with_versions;
 
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
@@ -115,6 +117,9 @@ pub enum InvalidCommand {
     /// `[X-Muster]` is invalid.
     #[error("Unit {0}: {1}")]
     Class(UnitName, BadClass),
+    /// The unit has no process that could read a secret.
+    #[error("Unit {0}: [X-Muster] Secret=: only a service or a container gets secrets")]
+    NoProcess(UnitName),
     /// The Quadlet file cannot become a unit.
     #[error("Unit {0}: {1}")]
     Quadlet(UnitName, String),
@@ -151,8 +156,16 @@ pub enum InvalidCommand {
     },
 }
 
+/// Returns a unit file with the versions of its secrets, as the cluster stores it.
+pub fn with_secrets(snapshot: &Snapshot, file: &Arc<UnitFile>) -> Arc<UnitFile> {
+    let version = |name: &SecretName| snapshot.secrets.get(name).map(|secret| secret.version.to_string());
+    with_versions(file, version).map_or_else(|| Arc::clone(file), Arc::new)
+}
+
 /// Decides what a command changes.
 pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, InvalidCommand> {
+    let with_secrets = |local: &LocalFile| LocalFile { file: with_secrets(snapshot, &local.file), ..local.clone() };
+    let command = &UnitCommand { file: command.file.as_ref().map(with_secrets), ..command.clone() };
     let UnitCommand { verb, unit: name, .. } = command;
     if !snapshot.is_readable(name) {
         let why = snapshot.unreadable_of(name).map(|(key, record)| format!("{key}: {}", record.why));
@@ -340,6 +353,10 @@ fn check(
     check_service(snapshot, name)?;
     quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
+    let gets_secrets = matches!(name.kind(), UnitType::Service | UnitType::Container | UnitType::Kube);
+    if !gets_secrets && !secrets(file).is_empty() {
+        return Err(InvalidCommand::NoProcess(name.clone()));
+    }
     let unset = secrets(file).into_iter().filter(|secret| !snapshot.secrets.contains_key(secret));
     warnings.extend(unset.map(|secret| format!("WARNING: Unit {name}: secret {secret} is not set")));
     // A volume or a network needs no options.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::fence::FenceCommands;
+use super::secret_source::SecretSource;
 use super::supervision::Supervision;
 use crate::remote::SharedRemote;
 use crate::store::SharedStore;
@@ -28,6 +29,8 @@ pub struct ClusterContext {
     pub clock: Clock,
     /// The fence commands of this process.
     pub fence_commands: Arc<FenceCommands>,
+    /// Where the values of secrets come from.
+    pub secrets: SecretSource,
     /// The operator of this process, for the event log: `user@host`.
     pub operator: String,
     /// Cancelled when the operator interrupts the command.
@@ -47,6 +50,8 @@ pub struct RunContext {
     pub clock: Clock,
     /// The fence commands of this process.
     pub fence_commands: Arc<FenceCommands>,
+    /// Where the values of secrets come from.
+    pub secrets: SecretSource,
     /// When the run ends at the latest; `None` for a run without a limit. It then waits for the commit in flight only. Hosts
     /// finish the steps that they have received.
     pub deadline: Option<Instant>,
@@ -60,8 +65,9 @@ impl RunContext {
     /// Adds the leadership that was taken to the handles of a cluster.
     pub fn new(context: &ClusterContext, leadership: Leadership) -> Self {
         tracing::debug!(epoch = leadership.epoch(), "leadership taken");
-        let ClusterContext { keys, remote, clock, fence_commands, stop, .. } = context.clone();
+        let ClusterContext { keys, remote, clock, fence_commands, secrets, stop, .. } = context.clone();
         let (deadline, supervision) = (None, None);
-        Self { leadership: Arc::new(leadership), keys, remote, clock, fence_commands, deadline, stop, supervision }
+        let leadership = Arc::new(leadership);
+        Self { leadership, keys, remote, clock, fence_commands, secrets, deadline, stop, supervision }
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::fence;
 use super::fence::FenceCommands;
+use super::secret_source::SecretSource;
 use crate::core::health::peers::ANSWER_LIMIT;
 use crate::core::health::peers::LOOK_LIMIT;
 use crate::core::model::Failure;
@@ -43,6 +44,7 @@ const PROGRESS_LIMIT: usize = 1024;
 #[derive(Debug)]
 pub(super) struct InFlight {
     remote: SharedRemote,
+    secrets: SecretSource,
     visits: JoinSet<Visited>,
     probes: JoinSet<Probed>,
     fencings: JoinSet<Fenced>,
@@ -60,6 +62,7 @@ impl InFlight {
         let (sender, progress) = mpsc::channel(PROGRESS_LIMIT);
         Self {
             remote,
+            secrets: SecretSource::default(),
             visits: JoinSet::new(),
             probes: JoinSet::new(),
             fencings: JoinSet::new(),
@@ -69,6 +72,11 @@ impl InFlight {
             arrived: VecDeque::new(),
             relays: BTreeMap::new(),
         }
+    }
+
+    /// Sets where the values of secrets come from.
+    pub(super) fn with_secrets(self, secrets: SecretSource) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Reports whether nothing is under way, not even a peer probe.
@@ -128,8 +136,10 @@ impl InFlight {
         }
         let remote = self.remote.clone();
         let gate = Gate(Arc::new(Mutex::new(Some(self.sender.clone()))));
-        let stops = stops(snapshot, &target.name, &visit);
+        let (stops, secrets) = (stops(snapshot, &target.name, &visit), self.secrets.clone());
         self.visits.spawn(async move {
+            let mut visit = visit;
+            secrets.fill(&mut visit).await;
             let _wait = stops.map(|what| tracing::info_span!("wait", what));
             let progress = gate.progress(machine);
             let report = remote::guarded(&target.name, remote.visit(&target, &visit, quick, &progress)).await;

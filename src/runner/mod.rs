@@ -12,6 +12,7 @@ mod lease_only;
 mod observe;
 mod route;
 mod run;
+mod secret_source;
 mod supervision;
 mod turn;
 
@@ -29,6 +30,7 @@ pub use run::OnEvent;
 pub use run::RunOutcome;
 pub use run::StopCondition;
 pub use run::run;
+pub use secret_source::SecretSource;
 pub use supervision::ClusterSummary;
 pub use supervision::LeaderSettings;
 pub use supervision::Pulse;

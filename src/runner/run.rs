@@ -155,7 +155,7 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
-        let in_flight = InFlight::new(context.remote.clone());
+        let in_flight = InFlight::new(context.remote.clone()).with_secrets(context.secrets.clone());
         let supervision = context.supervision.clone();
         let timer = TurnTimer::new(supervision.as_ref().map(|it| it.pulse.clone()).unwrap_or_default());
         Self {

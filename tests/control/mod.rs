@@ -41,6 +41,7 @@ use muster::remote::visit::VisitScript;
 use muster::runner::Clock;
 use muster::runner::ClusterContext;
 use muster::runner::LeaderSettings;
+use muster::runner::SecretSource;
 use muster::runner::Supervision;
 use muster::store::Op;
 use muster::store::SharedStore;
@@ -288,6 +289,7 @@ pub(super) fn context(store: &SharedStore, folder: &Arc<Folder>) -> ClusterConte
         remote,
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }

@@ -3,8 +3,11 @@
 
 use std::fs;
 
+use super::bare;
+use super::daemon::unit_file;
 use super::lab;
 use super::muster;
+use super::run;
 use super::ssh;
 
 const WEB: &str = "[Service]\nEnvironmentFile=./env\nExecStart=/bin/sh -c 'cat ./conf/page; exec sleep 1000000'\n";
@@ -73,4 +76,61 @@ fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_re
     say(&["destroy", "--application", "shop"]);
     assert_eq!(say(&["list-applications", "--no-legend"]), "");
     assert_eq!(on(&second, "ls /run/fleet/files"), "");
+}
+
+#[test]
+fn a_secret_reaches_only_the_machine_of_its_unit_and_moves_and_changes_with_it() {
+    let Some(lab) = lab(2) else { return };
+    let home = lab.dir().join("home");
+    fs::create_dir_all(&home).unwrap();
+    let identity = home.join("identity");
+    let said = |args: &[&str]| {
+        let mut command = bare();
+        command.env("MUSTER_CONFIG", lab.config()).env("HOME", &home).env("MUSTER_SECRET_IDENTITY", &identity);
+        run(command.args(args))
+    };
+    let say = |args: &[&str]| said(args).ok();
+    let value = lab.dir().join("value");
+    let set = |text: &str| {
+        fs::write(&value, text).unwrap();
+        say(&["secret", "set", "db", "--file", value.to_str().unwrap()])
+    };
+    let text = "[Service]\nExecStart=/bin/sh -c 'cat %d/db; echo; exec sleep 1000000'\n[X-Muster]\nSecret=db\n";
+    let unit = unit_file(&lab, "web.service", text);
+    say(&["join"]);
+    say(&["secret", "init", "--name", "op"]);
+    set("swordfish-1");
+    say(&["start", &unit]);
+    let place = || say(&["list-units", "--no-legend", "--fields=name"]).trim().to_owned();
+    let words = |host: &str| ssh(&lab, host, "journalctl -u web -o cat | grep -o 'swordfish-[0-9]' | tail -1");
+    let first = place();
+    assert_eq!(words(&first), "swordfish-1");
+    let other = lab.hosts().iter().map(|host| host.name.clone()).find(|name| *name != first).unwrap();
+    let traces = |host: &str| ssh(&lab, host, "grep -rls swordfish /run/muster /run/fleet /run/systemd /etc; true");
+    assert_eq!((traces(&first), traces(&other)), ("/run/muster/secrets/web.service/db".to_owned(), String::new()));
+
+    // The unit is replaced when the secret is set again, and only then.
+    let pid = |host: &str| ssh(&lab, host, "systemctl show -P MainPID web");
+    let before = pid(&first);
+    say(&["sweep"]);
+    assert_eq!(pid(&first), before);
+    set("swordfish-2");
+    say(&["sweep"]);
+    assert_eq!((words(&first), pid(&first) == before), ("swordfish-2".to_owned(), false));
+
+    say(&["drain", &first]);
+    assert_eq!((words(&other), traces(&first)), ("swordfish-2".to_owned(), String::new()));
+    let told = said(&["secret", "rm", "db"]);
+    assert!(told.code == Some(1) && told.err.contains("web.service"), "{told:?}");
+
+    // A process without the key loads other units, and says why it does not load this one.
+    say(&["unload", "web"]);
+    let told = muster(&lab, &["start", "web", &unit_file(&lab, "a.service", "[Service]\nExecStart=/bin/sleep 1000\n")]);
+    assert!(
+        told.code == Some(1) && told.err.contains("secret db cannot be read: this process has no private key"),
+        "{told:?}"
+    );
+    assert!(say(&["list-units", "--no-legend", "--fields=unit,active"]).contains("a.service\tactive"));
+    let events = say(&["events", "-o", "json"]);
+    assert!(!events.contains("swordfish"), "{events}");
 }

@@ -1,10 +1,13 @@
-//! Visits that bring files with units, in a real `sh`.
+//! Visits that bring files and secrets with units, in a real `sh`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use muster::core::model::Action;
 use muster::core::model::Outcome;
+use muster::core::model::SecretValues;
 use muster::core::model::Visit;
 use muster::core::unit::Contents;
 use muster::core::unit::Hash;
@@ -104,4 +107,54 @@ fn a_file_that_the_store_has_lost_or_that_does_not_fit_keeps_only_its_own_unit_f
     assert!(matches!(&report.outcomes[0], Outcome::Failed(said) if said.contains("is /run full?")), "{report:?}");
     assert_eq!(report.outcomes[2..], [Outcome::Done, Outcome::Done]);
     assert!(!host.path("run/fleet/units/web.service").exists());
+}
+
+/// A visit that loads and starts a unit with these secrets.
+fn with_secrets(name: &str, secrets: &[(&str, Result<&[u8], &str>)]) -> Visit {
+    let mut text = "[Service]\nExecStart=/bin/true\n[X-Muster]\n".to_owned();
+    let mut values = SecretValues::default();
+    for (secret, value) in secrets {
+        text.push_str(&format!("Secret={secret} {}\n", "0".repeat(32)));
+        let value = value.map(|value| Arc::new(value.to_vec().into())).map_err(str::to_owned);
+        values.insert(secret.parse().unwrap(), value);
+    }
+    Visit { secrets: values, ..launch(&[name], &text) }
+}
+
+#[test]
+fn the_secrets_of_a_unit_reach_the_host_byte_by_byte_for_root_alone_and_go_with_it() {
+    let host = Host::new();
+    let secrets: [(&str, Result<&[u8], &str>); 3] =
+        [("db", Ok(b"it's $x\n")), ("tls.key", Ok(b"\0\xff")), ("none", Ok(b""))];
+    let report = host.visit(&with_secrets("web.service", &secrets));
+    assert_eq!(report.outcomes, [Outcome::Done, Outcome::Done]);
+    let folder = host.path("run/muster/secrets/web.service");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for (name, value) in secrets {
+        let path = folder.join(name);
+        assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (value.unwrap(), 0o400), "{name}");
+    }
+    assert_eq!((mode(&folder), mode(&host.path("run/muster"))), (0o700, 0o700));
+    assert!(!host.path("run/muster/unsealed").exists());
+
+    let report = host.visit(&replacing(with_secrets("web.service", &[("db", Ok(b"new"))]), 1));
+    assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Done));
+    assert!(fs::read(folder.join("db")).unwrap() == b"new" && !folder.join("tls.key").exists());
+
+    let unload = Visit { steps: vec![step("web.service", Action::Unload)], number: 2, ..look(5) };
+    assert_eq!(host.visit(&unload).outcomes, [Outcome::Done]);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_unit_whose_secret_cannot_be_read_goes_on_as_it_is_and_the_reason_is_told() {
+    let host = Host::new();
+    host.visit(&with_secrets("web.service", &[("db", Ok(b"old"))]));
+    host.asked();
+    let report =
+        host.visit(&replacing(with_secrets("web.service", &[("db", Err("secret db is not set")), ("x", Ok(b"x"))]), 1));
+    assert_eq!(report.outcomes[0], Outcome::Failed("secret db is not set".to_owned()));
+    assert_eq!(fs::read(host.path("run/muster/secrets/web.service/db")).unwrap(), b"old");
+    let asked = host.asked();
+    assert!(!asked.iter().any(|line| line.contains("stop") || line.starts_with("start")), "{asked:?}");
 }

@@ -28,6 +28,7 @@ use crate::remote::Sink;
 use crate::remote::Target;
 use crate::runner::Clock;
 use crate::runner::LeaderSettings;
+use crate::runner::SecretSource;
 use crate::store::MemoryStore;
 use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
@@ -76,6 +77,7 @@ fn context() -> ClusterContext {
         remote: Arc::new(Nowhere),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }

@@ -25,6 +25,7 @@ use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
 use crate::remote::ssh;
 use crate::runner::Clock;
+use crate::runner::SecretSource;
 use crate::store::MemoryStore;
 use crate::store::Op;
 use crate::store::layout::Key;
@@ -78,6 +79,7 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }

@@ -37,6 +37,7 @@ use crate::remote::Remote;
 use crate::remote::Sink;
 use crate::remote::Target;
 use crate::runner::Clock;
+use crate::runner::SecretSource;
 use crate::store::Entry;
 use crate::store::LeaseId;
 use crate::store::Listing;
@@ -135,6 +136,7 @@ fn context(hosts: Hosts) -> ClusterContext {
         remote: Arc::new(hosts),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         operator: "op@desk".to_owned(),
         stop: CancellationToken::new(),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretSlice;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ use crate::core::model::Failure;
 use crate::core::model::MachineId;
 use crate::core::model::Step;
 use crate::core::model::UnitState;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::Contents;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
@@ -60,7 +62,34 @@ pub struct Visit {
     pub files: BTreeMap<Hash, Arc<UnitFile>>,
     /// The contents of the files that go with these units.
     pub contents: Contents,
+    /// The secrets of these units.
+    pub secrets: SecretValues,
 }
+
+/// The values of secrets, or for each the reason why there is none. They are not in a `Debug` output.
+#[derive(Debug, Clone, Default)]
+pub struct SecretValues(BTreeMap<SecretName, Result<Arc<SecretSlice<u8>>, String>>);
+
+impl SecretValues {
+    /// Adds a secret.
+    pub fn insert(&mut self, name: SecretName, value: Result<Arc<SecretSlice<u8>>, String>) {
+        self.0.insert(name, value);
+    }
+
+    /// Returns the value of a secret.
+    pub fn get(&self, name: &SecretName) -> Option<&Result<Arc<SecretSlice<u8>>, String>> {
+        self.0.get(name)
+    }
+}
+
+/// Two are equal if they have the same secrets. The values are not compared.
+impl PartialEq for SecretValues {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
+}
+
+impl Eq for SecretValues {}
 
 impl Visit {
     /// Returns the units that the steps stop, which may take long.

@@ -13,6 +13,7 @@ use crate::core::model::LeaseAction;
 use crate::core::model::MachineId;
 use crate::core::model::Ownership;
 use crate::core::model::Reason;
+use crate::core::model::SecretValues;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
@@ -108,6 +109,7 @@ impl Reconciler {
             asks_for_room: self.full.contains(&machine),
             files,
             contents,
+            secrets: SecretValues::default(),
             steps,
         }
     }

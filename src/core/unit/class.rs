@@ -1,7 +1,6 @@
 //! `[X-Muster]`: muster's own options of a unit file: its class, whether its data may be left behind, its application, the
 //! files that go with it, and its secrets.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::CompanionFile;
@@ -9,6 +8,7 @@ use super::UnitFile;
 use super::UnitName;
 use super::UnitType;
 use super::application;
+use super::credentials;
 use super::quadlet;
 use crate::core::secret_name::BadSecretName;
 use crate::core::secret_name::SecretName;
@@ -111,7 +111,7 @@ fn check(name: &str, value: &str) -> Result<(), BadClass> {
         ("Data", "stay" | "lost") | ("Placement", "together" | "spread") => Ok(()),
         ("Data", _) => Err(BadClass::Data(said)),
         ("Placement", _) => Err(BadClass::Placement(said)),
-        ("Secret", name) => name.parse::<SecretName>().map(drop).map_err(BadClass::Secret),
+        ("Secret", value) => credentials::name_of(value).parse::<SecretName>().map(drop).map_err(BadClass::Secret),
         ("Application", name) if application::is_name(name) => Ok(()),
         ("Application", _) => Err(BadClass::Application(said)),
         ("File", file) if CompanionFile::parse(file).is_some() => Ok(()),
@@ -127,12 +127,6 @@ pub(super) fn stays(name: &UnitName, file: &UnitFile) -> bool {
         Some(said) => said == "stay",
         None => name.kind() == UnitType::Volume,
     }
-}
-
-/// Returns the names of the secrets that a unit gets, sorted, each once. A name that is invalid is left out: a unit with one
-/// is refused.
-pub fn secrets(file: &UnitFile) -> BTreeSet<SecretName> {
-    file.values("X-Muster", "Secret").filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Returns the section that the author of a misspelt one meant. systemd ignores every section that begins with `X-`.
@@ -190,25 +184,6 @@ mod tests {
             ("web.service", "[X-Muster]\nData=stay\n", true),
         ] {
             assert_eq!(stays(&name.parse().unwrap(), &UnitFile::parse(text).unwrap()), expected, "{name} {text}");
-        }
-    }
-
-    #[test]
-    fn a_unit_names_its_secrets_and_an_invalid_name_is_an_error() {
-        let text = "[X-Muster]\nSecret=b\nSecret=a.key\nClass=strict\nSecret=b\n";
-        assert_eq!(of(text), Ok(Class::Strict));
-        let names =
-            |text: &str| secrets(&UnitFile::parse(text).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(text), ["a.key", "b"]);
-        assert_eq!(names("[Service]\nSecret=a\n"), [""; 0]);
-        for name in ["", "a b", "../x", ".x", "a/b"] {
-            let text = format!("[X-Muster]\nSecret={name}\n");
-            let why = of(&text).unwrap_err().to_string();
-            assert!(
-                why.starts_with(&format!("[X-Muster] Secret=: invalid name of a secret {name:?}: expected")),
-                "{why}"
-            );
-            assert_eq!(names(&text), [""; 0]);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod application;
 mod class;
+mod credentials;
 mod directives;
 mod enumerations;
 mod file;
@@ -16,7 +17,8 @@ pub use application::CompanionFile;
 pub use application::Contents;
 pub use class::BadClass;
 pub use class::Class;
-pub use class::secrets;
+pub use credentials::secrets;
+pub use credentials::with_versions;
 pub use file::UnitFile;
 pub use fleet::BadRequirements;
 pub use fleet::IgnoredRequirement;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
+use secrecy::ExposeSecret as _;
 
 use crate::core::lease::STOP;
 use crate::core::model::Action;
@@ -24,6 +25,7 @@ use crate::core::sanitize::truncate;
 use crate::core::unit::CompanionFile;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitName;
+use crate::core::unit::secrets;
 use crate::remote::quote::Unquotable;
 use crate::remote::quote::quote;
 
@@ -225,7 +227,8 @@ fn write_companions(visit: &Visit, hash: Hash, unit: &str) -> Result<String, Scr
     for CompanionFile { path, hash } in visit.files.get(&hash).into_iter().flat_map(|file| file.companions()) {
         let path = quote(&path)?;
         let Some(content) = visit.contents.get(&hash) else {
-            return Ok(format!("m_lacks {unit} {path} && "));
+            let why = format!("the store does not have the file that goes with it: {path}");
+            return Ok(format!("m_lacks {unit} {} && ", quote(&why)?));
         };
         let text = std::str::from_utf8(content).ok().and_then(|text| quote(text).ok());
         let _ = match text {
@@ -233,7 +236,30 @@ fn write_companions(visit: &Visit, hash: Hash, unit: &str) -> Result<String, Scr
             None => write!(commands, "m_beside {unit} {path} {hash} {} y && ", STANDARD.encode(content)),
         };
     }
+    write_secrets(visit, hash, unit, &mut commands)?;
     Ok(commands)
+}
+
+/// Writes the commands that write the secrets of a unit.
+fn write_secrets(visit: &Visit, hash: Hash, unit: &str, commands: &mut String) -> Result<(), ScriptError> {
+    for name in visit.files.get(&hash).into_iter().flat_map(|file| secrets(file)) {
+        let why = || format!("secret {name} was not read");
+        let value = match visit.secrets.get(&name) {
+            Some(Ok(value)) => value.expose_secret(),
+            lost => {
+                let why = lost.and_then(|lost| lost.as_ref().err().cloned()).unwrap_or_else(why);
+                commands.clear();
+                let _ = write!(commands, "m_lacks {unit} {} && ", quote(&why)?);
+                return Ok(());
+            }
+        };
+        let text = std::str::from_utf8(value).ok().and_then(|text| quote(text).ok());
+        let _ = match text {
+            Some(text) => write!(commands, "m_secret {unit} {name} {text} && "),
+            None => write!(commands, "m_secret {unit} {name} {} y && ", STANDARD.encode(value)),
+        };
+    }
+    Ok(())
 }
 
 /// Guards the strict units among the early files, and writes the other files.

@@ -56,9 +56,30 @@ m_lay_beside() {
   done
   rm -rf -- "$m_run/beside"
 }
+# Refuses a unit without which something that goes with it is missing.
 m_lacks() {
-  m_say said load "$1" "the store does not have the file that goes with it: $2"
+  m_say said load "$1" "$2"
   return 1
+}
+# Writes the secret $2 of the unit $1. systemd hands it to the unit. No argument of a process has the value: printf is one of
+# the shell's own commands.
+m_secret() {
+  m_to=$m_run/unsealed/$1
+  m_fill=cat; [ -z "${4-}" ] || m_fill='base64 -d'
+  case $m_secrets in *" $1 "*) ;; *) rm -rf -- "$m_to"; m_secrets="$m_secrets$1 " ;; esac
+  (umask 077 && mkdir -p "$m_to" && printf '%s' "$3" | $m_fill >"$m_to/$2" && chmod 400 "$m_to/$2") && return
+  rm -rf -- "$m_to"
+  m_say said load "$1" "cannot write to $m_run: is /run full?"
+  return 1
+}
+# Brings the secrets to where systemd reads them.
+m_lay_secrets() {
+  for m_u in $m_secrets; do
+    case $m_fresh in *" $m_u "*) ;; *) continue ;; esac
+    m_out=$(mkdir -p "$m_run/secrets" && rm -rf -- "$m_run/secrets/$m_u" && mv -f -- "$m_run/unsealed/$m_u" "$m_run/secrets/" 2>&1) ||
+      m_said "load $m_u" "$m_out"
+  done
+  rm -rf -- "$m_run/unsealed"
 }
 # Writes the Quadlet file $2 of the service $1 to where Podman reads it before the earlier one.
 m_write_quadlet() {
@@ -168,6 +189,7 @@ m_load() {
   done
   [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet"
   [ "$m_besides" = ' ' ] || m_lay_beside
+  [ "$m_secrets" = ' ' ] || m_lay_secrets
   m_each load "$m_link" "$@"
   [ -z "$m_reload" ] || m_out=$(systemctl daemon-reload 2>&1) || m_said "load -" "$m_out"
 }
@@ -236,9 +258,10 @@ m_unload() {
   done
   # The drop-in folder is removed too, unless it holds files that are not muster's.
   rm -fd -- "$@" 2>/dev/null
-  [ ! -d "$m_run/sums" ] || for m_u in "$@"; do
+  for m_u in "$@"; do
     m_u=${m_u##*/}
     [ ! -e "$m_run/sums/$m_u" ] || rm -rf -- "$m_files/$m_u" "$m_run/sums/$m_u"
+    [ ! -e "$m_run/secrets/$m_u" ] || rm -rf -- "$m_run/secrets/$m_u"
   done
 }
 # Asks once in each shell how often the host had a soft-reboot (systemd 254 and later). That ends every unit and process,
@@ -520,7 +543,7 @@ M_EOF
   [ -z "$m_fresh" ] || [ -z "$m_bad" ] || m_blame
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
-m_files=$m_root/run/fleet/files m_besides=' '
+m_files=$m_root/run/fleet/files m_besides=' ' m_secrets=' '
 m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-generators/podman-system-generator
 m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=
 m_nl='

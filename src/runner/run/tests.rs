@@ -12,6 +12,7 @@ use crate::core::reconcile::Timing;
 use crate::core::reconcile::assignments::Scope;
 use crate::remote::ssh;
 use crate::runner::Clock;
+use crate::runner::SecretSource;
 use crate::store::MemoryStore;
 use crate::store::SharedStore;
 use crate::store::leader_election;
@@ -34,6 +35,7 @@ async fn led() -> (SharedStore, RunContext) {
         remote: Arc::new(ssh::Ssh::new(ssh::Options::default())),
         clock: Clock::start(),
         fence_commands: Arc::default(),
+        secrets: SecretSource::default(),
         deadline: None,
         stop: CancellationToken::new(),
         supervision: None,

@@ -1,0 +1,56 @@
+//! Puts the values of secrets into visits that load units with secrets, just before they are sent. Nothing else has the values:
+//! the core knows names and versions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::core::model::Action;
+use crate::core::model::Visit;
+use crate::core::secret_name::SecretName;
+use crate::core::unit::secrets;
+use crate::secret;
+use crate::secret::Identity;
+use crate::store::SharedStore;
+use crate::store::layout::Keyspace;
+
+/// Where a process gets the values of secrets. The default has none.
+#[derive(Debug, Clone, Default)]
+pub struct SecretSource(Option<Arc<Source>>);
+
+#[derive(Debug)]
+struct Source {
+    store: SharedStore,
+    keys: Keyspace,
+    /// The private keys; an error if they cannot be read, `None` if there are none.
+    identity: Result<Option<Identity>, String>,
+}
+
+impl SecretSource {
+    /// Makes the source of a process with these private keys, or with the reason why it has none.
+    pub fn new(store: SharedStore, keys: Keyspace, identity: Result<Option<Identity>, String>) -> Self {
+        Self(Some(Arc::new(Source { store, keys, identity })))
+    }
+
+    /// Fills in the values of the secrets of the units that a visit loads, or for each the reason why it has none.
+    pub(super) async fn fill(&self, visit: &mut Visit) {
+        let loaded = visit.steps.iter().filter_map(|step| match step.action {
+            Action::Load { hash, .. } => visit.files.get(&hash),
+            _ => None,
+        });
+        let names: BTreeSet<SecretName> = loaded.flat_map(|file| secrets(file)).collect();
+        for name in names {
+            let value = self.fetch(&name).await;
+            visit.secrets.insert(name, value);
+        }
+    }
+
+    async fn fetch(&self, name: &SecretName) -> Result<Arc<secrecy::SecretSlice<u8>>, String> {
+        let missing =
+            || format!("secret {name} cannot be read: this process has no private key (`muster secret init`)");
+        let source = self.0.as_deref().ok_or_else(missing)?;
+        let identity = source.identity.as_ref().map_err(|why| format!("secret {name} cannot be read: {why}"))?;
+        let identity = identity.as_ref().ok_or_else(missing)?;
+        let fetched = secret::fetch(&*source.store, &source.keys, identity, name).await;
+        fetched.map(|secret| Arc::new(secret.value)).map_err(|error| error.to_string())
+    }
+}
