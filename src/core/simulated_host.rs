@@ -29,6 +29,7 @@ use crate::core::model::Step;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
 use crate::core::unit::Hash;
+use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
 
 pub use systemd::SimulatedUnit;
@@ -58,6 +59,12 @@ pub struct SimulatedHost {
     pub refuses: Option<UnitName>,
     /// The files that systemd refuses.
     pub refuses_files: BTreeSet<Hash>,
+    /// How long Podman takes to pull an image that the host does not have; `None` if the host has all images.
+    pub pull_time: Option<Duration>,
+    /// What Podman says at the end of a pull that fails.
+    pub pull_error: Option<String>,
+    /// The images that the host has pulled or pulls, with the uptime at which the pull ends.
+    pub images: BTreeMap<String, Duration>,
     /// How long systemd takes to renew a lease.
     pub renewal: Duration,
     /// Set when systemd does not start the units that hold the lease.
@@ -80,6 +87,8 @@ pub struct Underway {
     complaints: BTreeMap<UnitName, String>,
     /// The units that go on with an earlier file, because the new one is refused.
     kept: BTreeSet<UnitName>,
+    /// The units whose images are being pulled.
+    pulling: BTreeSet<UnitName>,
 }
 
 /// What systemd says of a file that it refuses.
@@ -112,6 +121,9 @@ impl SimulatedHost {
             started: ActiveState::Active,
             refuses: None,
             refuses_files: BTreeSet::new(),
+            pull_time: None,
+            pull_error: None,
+            images: BTreeMap::new(),
             renewal: Duration::ZERO,
             refuses_lease: false,
             is_locked: false,
@@ -155,7 +167,8 @@ impl SimulatedHost {
             return Err(Refused::LaterLeader(self.epoch));
         }
         let (epoch, serial, lease) = (self.epoch, self.serial, None);
-        let underway = Underway { uptime, epoch, serial, lease, complaints: BTreeMap::new(), kept: BTreeSet::new() };
+        let (complaints, kept, pulling) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let underway = Underway { uptime, epoch, serial, lease, complaints, kept, pulling };
         let acts = !visit.steps.is_empty() || visit.barrier || visit.lease.is_some();
         if !visit.read_only && (acts || self.epoch != visit.epoch || self.serial < visit.serial) {
             self.claim(visit)?;
@@ -185,6 +198,7 @@ impl SimulatedHost {
     pub fn begin(&mut self, visit: &Visit, underway: &mut Underway) {
         underway.lease = visit.lease.as_ref().map(|lease| self.obey_lease(lease, underway.uptime));
         underway.kept = self.kept(visit);
+        self.pull(visit, underway);
         for step in visit.steps.iter().filter(|step| !underway.kept.contains(&step.unit)) {
             if matches!(step.action, Action::Unload | Action::Stop) && self.is_marked(&step.unit) {
                 self.stop(&step.unit);
@@ -233,6 +247,26 @@ impl SimulatedHost {
             }
         }
         underway.complaints.append(&mut complaints);
+    }
+
+    /// Pulls the images of the units that a visit loads. A unit whose image is not there goes on as it is.
+    fn pull(&mut self, visit: &Visit, underway: &mut Underway) {
+        let Some(time) = self.pull_time else { return };
+        for step in &visit.steps {
+            let Action::Load { hash, .. } = step.action else { continue };
+            let file = visit.files.get(&hash);
+            let Some(pull) = file.and_then(|file| ImagePull::of(&step.unit, file)) else { continue };
+            let end = *self.images.entry(pull.image.clone()).or_insert_with(|| underway.uptime.saturating_add(time));
+            if underway.uptime < end {
+                underway.pulling.insert(step.unit.clone());
+            } else if let Some(said) = &self.pull_error {
+                self.images.remove(&pull.image);
+                underway.complaints.insert(step.unit.clone(), said.clone());
+            } else {
+                continue;
+            }
+            underway.kept.insert(step.unit.clone());
+        }
     }
 
     /// Returns the units of which a visit would replace the file by one that systemd refuses.
@@ -300,8 +334,12 @@ impl SimulatedHost {
 
     /// Returns how a step ended, as the reader of a report finds it out.
     fn outcome(&self, step: &Step, visit: &Visit, underway: &Underway) -> Outcome {
+        if underway.pulling.contains(&step.unit) {
+            return Outcome::Begun;
+        }
         if underway.kept.contains(&step.unit) {
-            return Outcome::Failed(REFUSED.to_owned());
+            let said = underway.complaints.get(&step.unit).map_or(REFUSED, String::as_str);
+            return Outcome::Failed(said.to_owned());
         }
         let there = self.units.get(&step.unit).filter(|unit| !unit.foreign).map(|unit| &unit.state);
         let complaint = underway.complaints.get(&step.unit).filter(|_| step.action.starts());

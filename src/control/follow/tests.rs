@@ -67,8 +67,14 @@ async fn cluster(healths: [Health; 2], reported: bool, placed: Option<u128>) -> 
     }
     if let Some(number) = placed {
         let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-        let placement =
-            Placement { machine: machine(number), epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
+        let placement = Placement {
+            machine: machine(number),
+            epoch: 1,
+            reason,
+            since: Timestamp::ZERO,
+            failed_loads: Vec::new(),
+            pull: None,
+        };
         changes.extend(keys.ops(&[Write::Place(web.clone(), placement)]));
     }
     crate::store::Store::commit(&store, vec![], changes).await.unwrap();

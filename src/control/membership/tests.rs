@@ -369,7 +369,8 @@ async fn occupy(context: &ClusterContext) -> MachineId {
     let id = MachineId::from_bits(0xa);
     let web: UnitName = "web.service".parse().unwrap();
     let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-    let placement = Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let placement =
+        Placement { machine: id, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new(), pull: None };
     let grant = Grant {
         epoch: 1,
         length: Duration::from_secs(20),
@@ -618,7 +619,7 @@ async fn a_drain_of_a_machine_that_is_down_names_no_unit_that_has_moved() {
         json!({"load": "loaded", "active": "active", "sub": "running", "hash": "0".repeat(40), "launched": true});
     let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
     let since = Timestamp::ZERO;
-    let placement = Placement { machine: other, epoch: 1, reason, since, failed_loads: Vec::new() };
+    let placement = Placement { machine: other, epoch: 1, reason, since, failed_loads: Vec::new(), pull: None };
     let reason = HealthEvidence::Answers.into();
     let record = HealthRecord { health: Health::Down, since, last_seen: None, reason, outages: Vec::new() };
     let mut changes = context.keys.ops(&[Write::Place(web.clone(), placement), Write::Health(down, record)]);
@@ -652,7 +653,8 @@ async fn run_on_web1(context: &ClusterContext, units: &[(&str, &str)]) {
 /// Places a unit on a machine.
 async fn place(context: &ClusterContext, unit: &str, machine: MachineId) {
     let reason = PlacementReason { choice: ChoiceReason::LeastLoaded { units: 0, next: None }, moved: None };
-    let placement = Placement { machine, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let placement =
+        Placement { machine, epoch: 1, reason, since: Timestamp::ZERO, failed_loads: Vec::new(), pull: None };
     let changes = context.keys.ops(&[Write::Place(unit.parse().unwrap(), placement)]);
     context.store.commit(vec![], changes).await.unwrap();
 }

@@ -55,8 +55,14 @@ fn cluster(text: &str) -> Snapshot {
 
 /// Places the unit on the first machine.
 fn place(snapshot: &mut Snapshot) {
-    let placement =
-        Placement { machine: id(1), epoch: 1, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let placement = Placement {
+        machine: id(1),
+        epoch: 1,
+        reason: chosen(),
+        since: Timestamp::ZERO,
+        failed_loads: Vec::new(),
+        pull: None,
+    };
     snapshot.placements.insert(web(), placement);
 }
 

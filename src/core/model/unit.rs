@@ -2,6 +2,7 @@
 //! store keeps it once for all units with the same hash.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -75,7 +76,22 @@ pub struct Placement {
     /// The machines on which its file could not be loaded, the latest last; at most [`FAILED_LOADS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_loads: Vec<FailedLoad>,
+    /// The pull of the unit's image on the machine, while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
 }
+
+/// A pull of the image that a unit needs, on the machine where the unit is to be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// The hash of the unit's file, which names the image.
+    pub hash: Hash,
+    /// When the host first reported it.
+    pub since: Timestamp,
+}
+
+/// How long a pull may take. The host ends it then.
+pub const PULL_LIMIT: Duration = Duration::from_mins(30);
 
 /// How many machines are tried for a file that cannot be loaded.
 pub const FAILED_LOADS: usize = 3;

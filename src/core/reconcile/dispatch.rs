@@ -158,6 +158,7 @@ impl Reconciler {
         }
         let Some(view) = self.views.get(&machine) else { return Vec::new() };
         steps.retain(|step| !view.is_backing_off(&step.unit, now) && !self.outbox.moves(&step.unit));
+        steps.retain(|step| !view.pulls.is_waiting(&step.unit, now));
         steps.retain(|step| !self.waits_for_another(machine, step, now));
         let stopping: BTreeSet<UnitName> =
             steps.iter().filter(|step| view.still_stops(step)).map(|step| step.unit.clone()).collect();
@@ -188,7 +189,7 @@ impl Reconciler {
         // A strict unit is adopted only under a lease, with which it stops.
         let adopts_strict = matches!(step.action, Action::Adopt { strict: true, .. });
         if !step.action.starts() && !adopts_strict {
-            return self.goes_on(machine, step, now);
+            return self.goes_on(machine, step, now) || self.awaits_image(machine, step, now);
         }
         // A unit that runs here already becomes no second copy.
         let state = self.views.get(&machine).and_then(|view| view.units.as_ref()?.get(&step.unit));

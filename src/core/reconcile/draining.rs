@@ -109,6 +109,6 @@ impl Reconciler {
 }
 
 /// Reports whether a unit has processes that would be missed: not if it has ended and only waits for its next start.
-fn has_process(state: &UnitState) -> bool {
+pub(super) fn has_process(state: &UnitState) -> bool {
     state.runs() && !state.waits_for_restart()
 }

@@ -49,6 +49,7 @@ impl Reconciler {
                 continue;
             }
             let mut placement = placement.clone();
+            placement.pull = None;
             let load = FailedLoad { machine, hash, said, at: now };
             self.full.extend(load.is_for_lack_of_room().then_some(machine));
             let loads = &mut placement.failed_loads;

@@ -24,6 +24,7 @@ use crate::core::model::Outcome;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::reconcile::pulls::Pulls;
 use crate::core::reconcile::unit_changes::UnitChanges;
 use crate::core::reconcile::unknown_units::UnknownUnits;
 use crate::core::unit::UnitName;
@@ -103,6 +104,8 @@ pub struct MachineView {
     pub(super) watched_until: Timestamp,
     /// Steps that were refused, by unit.
     pub backoffs: BTreeMap<UnitName, Backoff>,
+    /// The pulls of images for which loads wait.
+    pub(super) pulls: Pulls,
     /// How many visits with steps in a row were lost, and until when no steps are sent for that.
     lost: (u32, Timestamp),
     /// How many suspicions were recorded, since when they are counted.
@@ -215,6 +218,7 @@ impl MachineView {
             next_full_observation: now,
             watched_until: Timestamp::ZERO,
             backoffs: BTreeMap::new(),
+            pulls: Pulls::default(),
             lost: (0, now),
             suspicions: (0, now),
             leaving: BTreeMap::new(),
@@ -241,12 +245,13 @@ impl MachineView {
 
     /// Reports whether a visit to the machine may be due.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.unplanned || now >= self.next_visit || self.backoffs.values().any(|backoff| now >= backoff.until)
+        let mut retries = self.backoffs.values().map(|backoff| backoff.until).chain(self.pulls.due());
+        self.unplanned || now >= self.next_visit || retries.any(|at| now >= at)
     }
 
     /// Reports whether the machine needed no steps the last time they were computed, and nothing has changed since.
     pub(super) fn is_settled(&self) -> bool {
-        self.settled && !self.unplanned && self.backoffs.is_empty()
+        self.settled && !self.unplanned && self.backoffs.is_empty() && self.pulls.is_empty()
     }
 
     /// Reports whether systemd is still changing the state of one of the machine's units.
@@ -305,6 +310,7 @@ impl MachineView {
             // A host that has booted holds no lease and carries out no restart of before.
             (self.lost, self.lease.renewed) = ((0, now), None);
             self.restarting.clear();
+            self.pulls.clear();
         }
         self.boot = seen.boot;
         self.uptime = Some((now, seen.uptime));
@@ -438,7 +444,9 @@ impl MachineView {
                 failed.entry(&step.unit).or_insert((step, said));
             }
         }
-        for step in steps.iter().filter(|step| !failed.contains_key(&step.unit)) {
+        // A pull that is tried again may fail again.
+        let may_fail = |step: &Step| failed.contains_key(&step.unit) || self.pulls.has(&step.unit);
+        for step in steps.iter().filter(|step| !may_fail(step)) {
             self.backoffs.remove(&step.unit);
         }
         for (unit, (step, said)) in failed {
@@ -473,16 +481,17 @@ impl MachineView {
         self.backoffs.get(unit).is_some_and(|backoff| now < backoff.until)
     }
 
-    /// Drops the backoffs of units that need no steps any more. A backoff that is over begins again if the step of its
-    /// unit is needed and not sent now.
+    /// Drops the backoffs of units that need no steps any more, and the pulls that no load needs. A backoff that is over
+    /// begins again if the step of its unit is needed and not sent now.
     pub fn update_backoffs(&mut self, needed: &[Step], sent: &[Step], now: Timestamp) {
         let about = |steps: &[Step], unit: &UnitName| steps.iter().any(|step| step.unit == *unit);
         self.backoffs.retain(|unit, _| about(needed, unit));
         for (unit, backoff) in &mut self.backoffs {
-            if backoff.until <= now && !about(sent, unit) {
+            if backoff.until <= now && !about(sent, unit) && !self.pulls.has(unit) {
                 backoff.until = now + delay(backoff.times);
             }
         }
+        self.pulls.update(needed, sent, now);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod machine_view;
 mod outbox;
 mod placing;
 mod probing;
+mod pulls;
 mod recording;
 pub mod restored;
 #[cfg(test)]
@@ -481,7 +482,8 @@ impl Reconciler {
         if self.mode == Mode::LeaseOnly {
             return look;
         }
-        let retries = view.backoffs.values().map(|backoff| backoff.until).filter(|_| idle && view.answers());
+        let retries = view.backoffs.values().map(|backoff| backoff.until).chain(view.pulls.due());
+        let retries = retries.filter(|_| idle && view.answers());
         let doubts = view.assess_again.into_iter().chain(self.next_question(view));
         let leases = self.lease_wake(machine).into_iter().chain(self.next_fencing(machine));
         look.into_iter().chain(retries).chain(doubts).chain(leases).filter(|at| *at > now).min()

@@ -275,7 +275,7 @@ impl Reconciler {
                 self.stale.views |= units.insert(unit.clone());
             }
             let failed_loads = self.failed_loads(&unit);
-            let placement = Placement { machine, epoch: self.epoch, reason, since: now, failed_loads };
+            let placement = Placement { machine, epoch: self.epoch, reason, since: now, failed_loads, pull: None };
             self.outbox.push(Write::Place(unit, placement));
         }
     }

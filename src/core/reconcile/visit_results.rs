@@ -55,9 +55,11 @@ impl Reconciler {
         let was_idle = self.has_only_idle_units(machine);
         let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();
-        let (steps, through, lease_end) = (in_flight.steps, in_flight.through, in_flight.lease);
+        let (through, lease_end) = (in_flight.through, in_flight.lease);
+        let (steps, outcomes) = self.take_pulls(machine, (in_flight.steps, report.outcomes), now);
+        let Some(view) = self.views.touch(machine) else { return };
         let needless = view.needless_starts(&steps);
-        view.conclude(&steps, &report.outcomes, now);
+        view.conclude(&steps, &outcomes, now);
         let is_full = report.observation.as_ref().is_some_and(|seen| seen.units.is_some());
         let lease = report.observation.as_ref().and_then(|seen| seen.lease);
         let renewal = report.observation.as_ref().and_then(|seen| seen.renewal);
@@ -85,9 +87,10 @@ impl Reconciler {
             let is_needless = matches!(step.action, Action::Start { .. }) && needless.contains(&step.unit);
             !is_needless || **outcome != Outcome::Done
         };
-        self.log_outcomes(now, machine, steps.iter().zip(&report.outcomes).filter(is_news));
+        self.log_outcomes(now, machine, steps.iter().zip(&outcomes).filter(is_news));
         self.log_ended_restarts(machine, now);
-        self.record_failed_loads(machine, &steps, &report.outcomes, now);
+        self.record_failed_loads(machine, &steps, &outcomes, now);
+        self.record_pulls(machine, &steps, &outcomes, now);
         if has_room {
             self.forget_lack_of_room(machine);
         }

@@ -81,6 +81,7 @@ impl World {
             reason: chosen(),
             since: Timestamp::ZERO,
             failed_loads: Vec::new(),
+            pull: None,
         };
         world.snapshot.placements.insert(name(unit), placement);
         world

@@ -50,6 +50,7 @@ fn cluster(machines: u32, units: &[(&str, u32, &str)]) -> Snapshot {
             reason: chosen(),
             since: Timestamp::ZERO,
             failed_loads: Vec::new(),
+            pull: None,
         };
         snapshot.placements.insert(unit, placement);
     }

@@ -35,4 +35,5 @@ pub use parse::SyntaxError;
 pub use parse::UnitOption;
 pub use parse::Warning;
 pub use parse::WarningKind;
+pub use quadlet::ImagePull;
 pub use quadlet::fault as quadlet_fault;

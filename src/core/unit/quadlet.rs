@@ -1,7 +1,9 @@
-//! Quadlet files (podman-systemd.unit(5)): which others one needs beside it, and why one cannot be a unit or cannot be strict.
+//! Quadlet files (podman-systemd.unit(5)): which others one needs beside it, which image Podman pulls for it, and why one
+//! cannot be a unit or cannot be strict.
 
 use std::collections::BTreeSet;
 
+use super::Hash;
 use super::UnitFile;
 use super::UnitName;
 use super::UnitType;
@@ -83,6 +85,119 @@ pub(super) fn not_strict(name: &UnitName, file: &UnitFile) -> Option<&'static st
     last("AutoUpdate").map(|_| "podman auto-update would restart it: remove AutoUpdate=")
 }
 
+/// The image that Podman pulls for a unit, and how it pulls the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImagePull {
+    /// The name of the image.
+    pub image: String,
+    /// The arguments of `podman pull` before the name.
+    pub arguments: Vec<String>,
+    /// The properties of a service that pulls the image, such as `Environment=A=1`.
+    pub properties: Vec<String>,
+}
+
+/// The options of `podman run` that say how an image is pulled. `podman pull` has them too.
+const PULL_OPTIONS: [&str; 8] =
+    ["--arch", "--authfile", "--cert-dir", "--creds", "--os", "--platform", "--tls-verify", "--variant"];
+
+/// The options of the section `[Image]` that say how an image is pulled, with the arguments of `podman pull`.
+const IMAGE_OPTIONS: [(&str, &str); 6] = [
+    ("Arch", "--arch"),
+    ("AuthFile", "--authfile"),
+    ("CertDir", "--cert-dir"),
+    ("OS", "--os"),
+    ("TLSVerify", "--tls-verify"),
+    ("Variant", "--variant"),
+];
+
+/// The options with which Podman may pull in a way that this module does not know, or as another user.
+const UNKNOWN_PULLS: [(&str, &str); 8] = [
+    ("Container", "ContainersConfModule"),
+    ("Container", "GlobalArgs"),
+    ("Image", "AllTags"),
+    ("Image", "ContainersConfModule"),
+    ("Image", "Creds"),
+    ("Image", "DecryptionKey"),
+    ("Image", "GlobalArgs"),
+    ("Service", "User"),
+];
+
+/// What precedes the name of an image that is no name in a registry.
+const TRANSPORTS: [&str; 3] = ["containers-storage:", "docker-daemon:", "oci:"];
+
+/// The characters of the name of an image.
+fn is_image_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+".contains(&byte);
+    let is_elsewhere = name.contains(":/") || TRANSPORTS.iter().any(|transport| name.starts_with(transport));
+    name.bytes().all(is_plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && !is_elsewhere
+}
+
+impl ImagePull {
+    /// Returns the image that is pulled for a unit before the unit is loaded. `None` if another unit makes the image, if the
+    /// image must be there, or if the file says how to pull it in a way that only Podman knows: then the start of the service
+    /// pulls it.
+    pub fn of(name: &UnitName, file: &UnitFile) -> Option<Self> {
+        let (section, policy) = match name.kind() {
+            UnitType::Container => ("Container", "Pull"),
+            UnitType::Image => ("Image", "Policy"),
+            _ => return None,
+        };
+        let last = |section: &str, option| file.values(section, option).next_back().filter(|value| !value.is_empty());
+        let image = last(section, "Image").filter(|image| is_image_name(image))?;
+        let is_made = section == "Container" && matches!(image.rsplit_once('.'), Some((_, "image" | "build")));
+        let is_unknown = UNKNOWN_PULLS.iter().any(|(section, option)| last(section, option).is_some());
+        if is_made || is_unknown || last(section, policy) == Some("never") {
+            return None;
+        }
+        let mut arguments = Vec::new();
+        for (option, argument) in IMAGE_OPTIONS.iter().filter(|_| section == "Image") {
+            arguments.extend(last(section, option).map(|value| format!("{argument}={value}")));
+        }
+        for text in file.values(section, "PodmanArgs") {
+            arguments.extend(pull_arguments(text)?);
+        }
+        let environment = ["Environment", "EnvironmentFile"].into_iter().flat_map(|option| {
+            let values = file.values("Service", option).filter(|value| !value.is_empty());
+            values.map(move |value| format!("{option}={value}"))
+        });
+        let properties: Vec<String> = environment.collect();
+        // systemd replaces specifiers.
+        let is_literal = !arguments.iter().chain(&properties).any(|word| word.contains('%'));
+        is_literal.then(|| Self { image: image.to_owned(), arguments, properties })
+    }
+
+    /// Returns a short name for the pull: the same for all units that need it.
+    pub fn key(&self) -> String {
+        let words: Vec<&str> =
+            std::iter::once(&self.image).chain(&self.arguments).chain(&self.properties).map(String::as_str).collect();
+        let mut key = Hash::of(words.join("\n").as_bytes()).to_string();
+        key.truncate(16);
+        key
+    }
+}
+
+/// Returns those of the arguments of `podman run` that say how the image is pulled; `None` if that is not clear.
+fn pull_arguments(text: &str) -> Option<Vec<String>> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let is_option = |word: &str| PULL_OPTIONS.contains(&word.split('=').next().unwrap_or_default());
+    let is_quoted = text.contains(['"', '\'', '\\']);
+    if words.iter().any(|word| word.starts_with("--pull") || is_quoted && is_option(word)) {
+        return None;
+    }
+    let mut arguments = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match is_option(word) {
+            true if word.contains('=') => arguments.push(word.to_owned()),
+            // An option that is a flag may stand without a value.
+            true if word == "--tls-verify" => arguments.push(word.to_owned()),
+            true => arguments.push(format!("{word}={}", words.next()?)),
+            false => {}
+        }
+    }
+    Some(arguments)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +216,52 @@ mod tests {
             super::needed(&file("[Container]\nImage=docker.io/library/nginx.image\n[Service]\nRestart=always\n"))
                 .is_empty()
         );
+    }
+
+    fn pull(name: &str, text: &str) -> Option<ImagePull> {
+        ImagePull::of(&name.parse().unwrap(), &file(text))
+    }
+
+    #[test]
+    fn the_image_of_a_container_and_of_an_image_is_pulled_as_its_file_says() {
+        let nginx = "docker.io/library/nginx:1.29";
+        let plain = pull("web.container", &format!("[Container]\nImage={nginx}\n")).unwrap();
+        assert_eq!((plain.image.as_str(), &plain.arguments, &plain.properties), (nginx, &vec![], &vec![]));
+        let text = format!(
+            "[Container]\nImage={nginx}\nPull=newer\nPodmanArgs=--memory 1g --authfile /a --tls-verify=false\n\
+             [Service]\nEnvironment=A=1 B=2\nEnvironmentFile=/etc/env\n"
+        );
+        let own = pull("web.container", &text).unwrap();
+        assert_eq!(own.arguments, ["--authfile=/a", "--tls-verify=false"]);
+        assert_eq!(own.properties, ["Environment=A=1 B=2", "EnvironmentFile=/etc/env"]);
+        assert!(own.key() != plain.key() && own.key().len() == 16);
+        let image = pull("app.image", &format!("[Image]\nImage={nginx}\nAuthFile=/b\nTLSVerify=false\nArch=arm64\n"));
+        assert_eq!(image.unwrap().arguments, ["--arch=arm64", "--authfile=/b", "--tls-verify=false"]);
+    }
+
+    #[test]
+    fn what_only_podman_can_pull_and_what_another_unit_makes_is_left_to_the_service() {
+        for (name, text) in [
+            ("web.service", "[Container]\nImage=a\n"),
+            ("web.kube", "[Kube]\nYaml=/a\n"),
+            ("web.container", "[Container]\nRootfs=/a\n"),
+            ("web.container", "[Container]\nImage=app.image\n"),
+            ("web.container", "[Container]\nImage=app.build\n"),
+            ("web.container", "[Container]\nImage=a\nPull=never\n"),
+            ("web.container", "[Container]\nImage=a:%i\n"),
+            ("web.container", "[Container]\nImage=docker://a\n"),
+            ("web.container", "[Container]\nImage=oci-archive:/a\n"),
+            ("web.container", "[Container]\nImage=-a\n"),
+            ("web.container", "[Container]\nImage=a\nGlobalArgs=--root /b\n"),
+            ("web.container", "[Container]\nImage=a\nPodmanArgs=--pull=never\n"),
+            ("web.container", "[Container]\nImage=a\nPodmanArgs=--authfile \"/a b\"\n"),
+            ("web.container", "[Container]\nImage=a\n[Service]\nUser=web\n"),
+            ("web.container", "[Container]\nImage=a\n[Service]\nEnvironment=A=%H\n"),
+            ("app.image", "[Image]\nImage=a\nPolicy=never\n"),
+            ("app.image", "[Image]\nImage=a\nCreds=a:b\n"),
+        ] {
+            assert_eq!(pull(name, text), None, "{text}");
+        }
     }
 
     #[test]

@@ -64,7 +64,14 @@ fn unit() -> Unit {
 }
 
 fn placement(on: MachineId) -> Placement {
-    Placement { machine: on, epoch: 7, reason: chosen(), since: Timestamp::from_millis(5), failed_loads: Vec::new() }
+    Placement {
+        machine: on,
+        epoch: 7,
+        reason: chosen(),
+        since: Timestamp::from_millis(5),
+        failed_loads: Vec::new(),
+        pull: None,
+    }
 }
 
 async fn store_with(ops: Vec<Op>) -> MemoryStore {

@@ -58,8 +58,14 @@ fn core() -> Machine {
 fn strict(lease: Option<Grant>) -> Snapshot {
     let file = UnitFile::parse("[Service]\nExecStart=/bin/true\n\n[X-Muster]\nClass=strict\n").unwrap();
     let mut snapshot = Snapshot::default();
-    let placement =
-        Placement { machine: core().id, epoch: 7, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let placement = Placement {
+        machine: core().id,
+        epoch: 7,
+        reason: chosen(),
+        since: Timestamp::ZERO,
+        failed_loads: Vec::new(),
+        pull: None,
+    };
     let unit = Unit::new(file.hash(), DesiredState::Launched);
     snapshot.units.insert(web(), unit);
     snapshot.placements.insert(web(), placement);

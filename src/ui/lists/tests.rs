@@ -62,7 +62,8 @@ fn add_unit(
     snapshot.files.insert(hash, file);
     snapshot.units.insert(name.clone(), Unit::new(hash, desired));
     let Some(machine) = on.map(id) else { return };
-    let placement = Placement { machine, epoch: 1, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new() };
+    let placement =
+        Placement { machine, epoch: 1, reason: chosen(), since: Timestamp::ZERO, failed_loads: Vec::new(), pull: None };
     snapshot.placements.insert(name.clone(), placement);
     if let Some(launched) = launched {
         let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);

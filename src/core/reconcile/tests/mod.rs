@@ -8,6 +8,7 @@ mod hostile;
 mod leases;
 mod placing;
 mod probing;
+mod pulls;
 mod recording;
 
 use std::collections::VecDeque;
@@ -69,6 +70,9 @@ struct Stage {
     stops_slowly: bool,
     /// The hosts on which no file can be loaded, and what they say.
     unloadable: BTreeMap<MachineId, String>,
+    /// How long a host takes to pull an image that it does not have, and what Podman says if that fails.
+    pull_time: Option<Duration>,
+    pull_error: Option<String>,
     /// The hosts on which a program holds the lock.
     busy: BTreeSet<MachineId>,
     /// How many writes the store has got.
@@ -101,8 +105,9 @@ fn id(number: u32) -> MachineId {
     MachineId::from_bits(u128::from(number) << 96)
 }
 
+/// Returns the unit of a name; a name without a type is that of a service.
 fn unit(name: &str) -> UnitName {
-    format!("{name}.service").parse().unwrap()
+    if name.contains('.') { name.parse().unwrap() } else { format!("{name}.service").parse().unwrap() }
 }
 
 /// Adds a unit's file and record to a snapshot.
@@ -171,6 +176,8 @@ impl Stage {
             loses_steps: false,
             stops_slowly: false,
             unloadable: BTreeMap::new(),
+            pull_time: None,
+            pull_error: None,
             busy: BTreeSet::new(),
             writes: 0,
             looks: Vec::new(),
@@ -297,6 +304,7 @@ impl Stage {
         self.relays.insert(machine, through);
         let host = self.hosts.entry(machine).or_insert_with(|| SimulatedHost::new(machine, "boot".to_owned()));
         host.started = self.started;
+        (host.pull_time, host.pull_error) = (self.pull_time, self.pull_error.clone());
         // Each relay has a connection of its own.
         let shell = through.map_or(0, |relay| 1 + self.reconciler.snapshot().machines.range(..relay).count() as u64);
         let uptime = self.now.since(Timestamp::ZERO).saturating_add((self.uptime)(machine));
