@@ -9,6 +9,7 @@ use super::error::ExitStatus;
 use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::core::explain;
+use crate::core::explain::NotRunning;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -85,10 +86,11 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
         warn_without_machines(context, &snapshot);
     }
     show(context, rows, args)?;
-    // No column tells of leases, as fleet had none.
+    // No column tells of leases or of pulls, as fleet had none.
     let lines = snapshot.units.keys().flat_map(|unit| ui::may_still_run(&snapshot, unit, now));
     let reasons = explain::units_not_running(&snapshot, now).into_iter();
-    let ended = reasons.filter(|(.., reason)| reason.needs_lease());
+    let is_told = |reason: &NotRunning| reason.needs_lease() || matches!(reason, NotRunning::Pulling { .. });
+    let ended = reasons.filter(|(.., reason)| is_told(reason));
     let ended = ended.map(|(unit, _, reason)| format!("Unit {unit}: {reason}"));
     lines.chain(ended).filter(|_| args.output.is_none()).for_each(|line| ui::status(&line));
     Ok(ExitStatus::Done)

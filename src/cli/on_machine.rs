@@ -103,7 +103,8 @@ async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName,
     };
     let now = Clock::start().now();
     let mut unsure = ui::may_still_run(snapshot, unit, now);
-    unsure.extend(explain::ended_lease(snapshot, unit, now).map(|reason| format!("Unit {unit}: {reason}")));
+    let reasons = explain::ended_lease(snapshot, unit, now).into_iter().chain(explain::pulling(snapshot, unit, now));
+    unsure.extend(reasons.map(|reason| format!("Unit {unit}: {reason}")));
     ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
     let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
     run_on(context, snapshot, unit, &machines, &script).await

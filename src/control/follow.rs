@@ -19,6 +19,7 @@ use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
+use super::pulls::Pulls;
 use crate::core::explain;
 use crate::core::explain::TroubleKind;
 use crate::core::model::Action;
@@ -60,12 +61,17 @@ pub(super) async fn follow(
     prefixes.push(context.keys.events());
     let mut follower = Follower::new(context.store.clone(), prefixes);
     let mut view = FollowedUnits::new(goal, units, timeouts.settle, context.clock);
+    let mut pulls = Pulls::default();
     let began = Instant::now();
     let deadline = timeouts.wait.map(|limit| began + limit);
     let mut check = tokio::time::interval(LEADER_CHECK);
     while view.is_open() {
         tokio::select! {
-            update = follower.next() => view.take_in(&context.keys, update, on_progress)?,
+            update = follower.next() => {
+                view.take_in(&context.keys, update, on_progress)?;
+                // The controller may have begun them before this command followed it.
+                pulls.renew(&view.snapshot, &view.left, context.clock.now());
+            }
             () = context.stop.cancelled() => return Err(OperationError::Stopped),
             () = runner::sleep_until(view.settled_at()) => view.end_settled(on_progress),
             () = runner::sleep_until(deadline) => {

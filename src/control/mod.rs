@@ -15,6 +15,7 @@ pub mod membership;
 pub mod operation;
 pub mod problems;
 pub mod progress;
+mod pulls;
 pub mod retry;
 pub mod secrets;
 pub mod sweep;

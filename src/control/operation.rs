@@ -20,7 +20,9 @@ use super::progress::OperationError;
 use super::progress::Progress;
 use super::progress::Timeouts;
 use super::progress::report_reached;
+use super::pulls::Pulls;
 use super::timing::timing;
+use crate::core::explain;
 use crate::core::explain::TroubleKind;
 use crate::core::health::BRAKE;
 use crate::core::health::DetectionConfig;
@@ -69,8 +71,9 @@ impl UnitOperation<'_> {
     /// Brings the units to the goal, as the leader or by following a controller, and returns the problems that remain.
     pub async fn run(self, on_progress: &mut OnProgress<'_>) -> Result<Vec<Problem>, OperationError> {
         let Self { context, goal, units, timeouts, .. } = self;
-        let mut copies = Copies::default();
+        let (mut copies, mut pulls) = (Copies::default(), Pulls::default());
         let on_progress: &mut OnProgress<'_> = &mut |progress| {
+            pulls.take(&progress);
             let told = copies.take(&progress).filter(|_| goal.stops());
             on_progress(progress);
             if let Some(text) = told {
@@ -154,7 +157,8 @@ impl UnitOperation<'_> {
                 for problem in others {
                     on_progress(Progress::Warning(&problem.to_string()));
                 }
-                found.retain(|problem| !is_over || problem.kind != TroubleKind::NotOnMachine);
+                let is_pending = |kind| matches!(kind, TroubleKind::NotOnMachine | TroubleKind::Pulling);
+                found.retain(|problem| !is_over || !is_pending(problem.kind));
                 found.extend(self.stragglers(&reconciler, &left, &found, is_over));
                 Ok(Some(found))
             }
@@ -166,14 +170,14 @@ impl UnitOperation<'_> {
     /// Returns when a run of this operation ends.
     fn stop_when(self, snapshot: &Snapshot) -> StopCondition {
         let (limit, watch) = (self.timeouts.wait.unwrap_or(WAIT), self.timeouts.settle);
-        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch } };
+        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch, pulls: true } };
         // Units that move may take their time to start: until then they run on the machine that is drained.
         match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
             Some(by) => {
                 let limit = by.since(self.context.clock.now()) + AFTER_DEADLINE;
                 StopCondition::Emptied { machine, limit, watch }
             }
-            None => StopCondition::Settled { limit: HANDOVER, watch },
+            None => StopCondition::Settled { limit: HANDOVER, watch, pulls: true },
         }
     }
 
@@ -190,7 +194,9 @@ impl UnitOperation<'_> {
         let health = health_for(reconciler);
         let has_problem = |unit: &UnitName| found.iter().any(|problem| problem.unit.as_ref() == Some(unit));
         let (limit, now) = (self.timeouts.wait.unwrap_or(WAIT), self.context.clock.now());
-        let timed_out = |unit: &UnitName| is_over.then(|| self.goal.timed_out(snapshot, unit, work(reconciler, unit)));
+        let pulling = |unit: &UnitName| explain::pulling(snapshot, unit, now).map(|pull| pull.to_string());
+        let work = |unit: &UnitName| pulling(unit).or_else(|| work(reconciler, unit));
+        let timed_out = |unit: &UnitName| is_over.then(|| self.goal.timed_out(snapshot, unit, work(unit)));
         let problem = |unit: &UnitName| match self.goal {
             Goal::AwayFrom(machine) => Some(straggler(reconciler, unit, machine)),
             Goal::Verb(_) => {

@@ -299,7 +299,8 @@ fn blocked(record: &HealthRecord, elsewhere: Option<&str>) -> Option<String> {
 /// Returns the problem of a launched unit on a machine that it belongs on.
 fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) -> Option<Problem> {
     let snapshot = reconciler.snapshot();
-    if let Some(problem) = strict_problem(reconciler, unit, machine) {
+    let image = reconciler.pulled_image(unit, machine);
+    if let Some(problem) = strict_problem(reconciler, unit, machine).filter(|_| image.is_none()) {
         return Some(problem);
     }
     let reachable = reconciler.view(machine).is_some_and(MachineView::answers);
@@ -313,6 +314,7 @@ fn unit_problem(reconciler: &Reconciler, unit: &UnitName, machine: MachineId) ->
             failed = Some(job);
             (TroubleKind::JobFailed, trouble)
         }
+        _ if image.is_some() => (TroubleKind::Pulling, format!("pulls {}", image.unwrap_or_default())),
         Some(state) => (TroubleKind::of_state(state), state.to_string()),
         None => (TroubleKind::NotOnMachine, "not there yet".to_owned()),
     };

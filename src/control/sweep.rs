@@ -135,7 +135,8 @@ async fn lead(
     let _wait = tracing::info_span!("wait", what = "the machines and their units");
     let deadline = Some(Instant::now() + LIMIT);
     let run_context = RunContext { deadline, ..RunContext::new(context, leadership) };
-    let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO };
+    // Other commands can lead while hosts pull images. The next sweep loads the units.
+    let stop_when = StopCondition::Settled { limit: options.settle, watch: Duration::ZERO, pulls: false };
     let ended = Box::pin(runner::run(&mut reconciler, &run_context, None, stop_when, on_event)).await;
     if matches!(ended, Ok(RunOutcome::Finished))
         && let Err(error) = run_context.leadership.prune_events(&run_context.keys, EVENTS_KEPT).await

@@ -8,6 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -23,6 +24,7 @@ use crate::core::model::HealthReason;
 use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::PULL_LIMIT;
 use crate::core::model::Placement;
 use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
@@ -34,6 +36,7 @@ use crate::core::schedule::Scheduler;
 use crate::core::schedule::full_machines;
 use crate::core::unit::Class;
 use crate::core::unit::Hash;
+use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 
@@ -100,6 +103,8 @@ pub enum TroubleKind {
     StillElsewhere,
     /// A unit is not on its machine yet.
     NotOnMachine,
+    /// The machine of a unit pulls the image that the unit needs.
+    Pulling,
     /// The machine of a unit has an older file of it.
     OutdatedFile,
     /// The file of a unit could not be loaded on its machine.
@@ -193,6 +198,17 @@ pub enum NotRunning {
     },
     /// It is not on its machine yet.
     NotOnMachineYet(String),
+    /// Its machine pulls the image that it needs.
+    Pulling {
+        /// The machine's name.
+        name: String,
+        /// The image.
+        image: String,
+        /// How long that has taken so far, if it is known.
+        time: Option<Duration>,
+        /// Where it runs meanwhile: the name of the machine, if that is another one.
+        runs: Option<String>,
+    },
     /// It is global and not on this machine. No record says whether the machine has refused its file.
     GlobalNotThere(String),
     /// It is global, and this machine has a file of its name that muster did not write.
@@ -259,6 +275,17 @@ impl fmt::Display for NotRunning {
                 write!(f, "it runs on {runs}, and is placed on {placed}: the next reconcile moves it to {placed}")
             }
             Self::NotOnMachineYet(name) => write!(f, "it is not on {name} yet: the next reconcile loads it there"),
+            Self::Pulling { name, image, time, runs } => {
+                match time {
+                    Some(time) => write!(f, "{name} has been pulling {image} for {}", time_text(*time))?,
+                    None => write!(f, "{name} is pulling {image}")?,
+                }
+                match runs {
+                    Some(runs) if runs == name => f.write_str("; its earlier version runs until then"),
+                    Some(runs) => write!(f, "; it runs on {runs} until then"),
+                    None => Ok(()),
+                }
+            }
             Self::GlobalNotThere(name) => write!(
                 f,
                 "it is not on {name}: the next reconcile loads it there, unless {name} refuses it, which the events show"
@@ -303,6 +330,7 @@ impl NotRunning {
             Self::NoLease(_) | Self::LeaseEnded { .. } | Self::MayStillRun { .. } => TroubleKind::Lease,
             Self::StopsElsewhere(_) | Self::RunsElsewhere { .. } => TroubleKind::StillElsewhere,
             Self::NotOnMachineYet(_) | Self::GlobalNotThere(_) | Self::NameTaken(_) => TroubleKind::NotOnMachine,
+            Self::Pulling { .. } => TroubleKind::Pulling,
             Self::LoadFailed { .. } => TroubleKind::LoadFailed,
             Self::StartRefused { .. } => TroubleKind::StepFailed,
             Self::OutdatedFile(_) => TroubleKind::OutdatedFile,
@@ -324,6 +352,7 @@ impl NotRunning {
             | Self::StopsElsewhere(_)
             | Self::RunsElsewhere { .. }
             | Self::NotOnMachineYet(_)
+            | Self::Pulling { .. }
             | Self::GlobalNotThere(_)
             | Self::OutdatedFile(_) => true,
             Self::NotActive { state, .. } => {
@@ -564,6 +593,9 @@ fn not_running_on(snapshot: &Snapshot, name: &UnitName, machine: &Machine, now: 
         let runs_earlier = state.is_some_and(UnitState::runs);
         return Some(NotRunning::LoadFailed { name: machine.name.clone(), said, runs_earlier });
     }
+    if let Some(pull) = pulling(snapshot, name, now).filter(|_| is_placed_on(snapshot, name, machine.id)) {
+        return Some(pull);
+    }
     let Some(state) = state else { return Some(not_there(snapshot, name, machine)) };
     let oneshot = snapshot.file(name).is_some_and(|file| file.is_oneshot());
     if is_strict(snapshot, name)
@@ -616,10 +648,37 @@ pub fn ended_lease(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> Opti
     lease_end(snapshot, machine, now).filter(|_| is_launched && is_strict(snapshot, name))
 }
 
+/// Returns that the machine of a unit pulls the image that the unit needs, and for how long, if it does.
+pub fn pulling(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> Option<NotRunning> {
+    let (unit, placement) = (snapshot.units.get(name)?, snapshot.placements.get(name)?);
+    let pull = placement.pull.filter(|pull| pull.hash == unit.hash && now < pull.since + PULL_LIMIT)?;
+    let image = ImagePull::of(name, snapshot.file(name)?)?.image;
+    let runs = snapshot.states.get(name).and_then(|states| states.iter().find(|(_, state)| state.runs()));
+    let runs = runs.map(|(machine, _)| snapshot.name_of(*machine));
+    Some(NotRunning::Pulling {
+        name: snapshot.name_of(placement.machine),
+        image,
+        time: Some(now.since(pull.since)),
+        runs,
+    })
+}
+
+fn is_placed_on(snapshot: &Snapshot, name: &UnitName, machine: MachineId) -> bool {
+    snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine)
+}
+
+/// Writes a short time.
+fn time_text(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
 /// Returns the reason of a unit that its machine does not report.
 fn not_there(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> NotRunning {
     let placed = machine.name.clone();
-    let is_placed = snapshot.placements.get(name).is_some_and(|placement| placement.machine == machine.id);
+    let is_placed = is_placed_on(snapshot, name, machine.id);
     match runs_elsewhere(snapshot, name, machine.id).filter(|_| is_placed) {
         Some(other) => NotRunning::RunsElsewhere { runs: snapshot.name_of(other), placed },
         None => NotRunning::NotOnMachineYet(placed),

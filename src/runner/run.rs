@@ -47,6 +47,8 @@ pub enum StopCondition {
         limit: Duration,
         /// For how long units that were started are observed afterwards.
         watch: Duration,
+        /// Set if the run also waits for the images that hosts pull. Their time does not count for the limit.
+        pulls: bool,
     },
     /// As [`Self::Settled`], and the machine has none of the units left or had this long to get rid of them.
     Emptied {
@@ -245,13 +247,17 @@ impl<'a> Runner<'a> {
     /// Reports whether the stop condition is met.
     fn is_finished(&mut self, reconciler: &Reconciler, stop_when: &StopCondition) -> bool {
         let changing = reconciler.is_changing();
-        let (limit, waits, watch) = match *stop_when {
-            StopCondition::Settled { limit, watch } => (limit, changing, watch),
+        let (limit, waits, watch, pulls) = match *stop_when {
+            StopCondition::Settled { limit, watch, pulls } => (limit, changing, watch, pulls),
             StopCondition::Emptied { machine, limit, watch } => {
-                (limit, changing || reconciler.is_occupied(machine), watch)
+                (limit, changing || reconciler.is_occupied(machine), watch, true)
             }
             StopCondition::Stopped => return false,
         };
+        if pulls && reconciler.is_pulling() {
+            (self.calm_since, self.idle_since) = (None, None);
+            return false;
+        }
         self.calm_since = if changing { None } else { self.calm_since.or_else(|| Some(self.context.clock.now())) };
         if self.commit.is_some() || !reconciler.is_settled() {
             return false;

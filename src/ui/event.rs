@@ -23,6 +23,7 @@ use crate::core::model::StepEnd;
 use crate::core::reconcile::restored::RESTORED;
 use crate::core::sanitize;
 use crate::core::simulation::MoveReason;
+use crate::core::unit::ImagePull;
 
 /// Writes an event as one line: the machine, the unit, what was done and how it ended.
 pub fn line(snapshot: &Snapshot, event: &Event) -> String {
@@ -61,7 +62,10 @@ pub fn text(snapshot: &Snapshot, event: &Event) -> String {
         EventKind::UnitRestarted => "ended, and systemd starts it again".to_owned(),
         EventKind::UnitRecovered => "runs again".to_owned(),
         EventKind::UnitUnschedulable(error) => error.message(),
-        EventKind::StepEnded(step) => step_end(snapshot, step),
+        EventKind::StepEnded(step) => match image(snapshot, event) {
+            Some(image) => format!("pulls {image}, and loads the unit after that"),
+            None => step_end(snapshot, step),
+        },
         EventKind::UnknownUnitsUnloaded(unloaded) => unloaded.to_string(),
         EventKind::ForeignUnitsFound(foreign) => foreign.notice(),
         EventKind::LeaseEnded => "its lease has ended: no strict unit runs there".to_owned(),
@@ -96,6 +100,16 @@ fn health(from: Option<Health>, to: Health, reason: &HealthReason) -> String {
         None if to == Health::Alive && *reason == HealthEvidence::Answers.into() => "alive".to_owned(),
         _ => format!("{to}: {reason}"),
     }
+}
+
+/// Returns the image that a machine pulls before it loads a unit, if the event says so.
+fn image(snapshot: &Snapshot, event: &Event) -> Option<String> {
+    let EventKind::StepEnded(StepEnd { action: Action::Load { hash, .. }, outcome: Outcome::Begun, .. }) = event.kind
+    else {
+        return None;
+    };
+    let file = snapshot.files.get(&hash)?;
+    Some(ImagePull::of(event.subject.unit.as_ref()?, file)?.image)
 }
 
 /// Says how a step ended.

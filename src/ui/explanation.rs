@@ -171,6 +171,7 @@ fn label(reason: &NotRunning) -> &'static str {
     match reason {
         NotRunning::JobFailed { .. }
         | NotRunning::RunsElsewhere { .. }
+        | NotRunning::Pulling { runs: Some(_), .. }
         | NotRunning::LoadFailed { runs_earlier: true, .. } => "Trouble",
         NotRunning::NotActive { state, .. } if state.runs() => "Trouble",
         _ => "Not running",

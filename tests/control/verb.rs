@@ -35,6 +35,8 @@ use super::lead_on;
 use super::swept;
 use super::two_hosts;
 use crate::store::soon;
+use crate::wire::quadlet::NGINX;
+use crate::wire::quadlet::give_podman;
 use crate::wire::visit::MACHINE;
 
 #[tokio::test]
@@ -321,4 +323,64 @@ async fn a_start_of_a_unit_that_runs_as_far_as_the_store_knows_says_that_its_mac
     );
     let placed = "Unit web.service: placed on core-01, which is sick, and fits on no other machine";
     assert_eq!(problems[1..], [placed]);
+}
+
+/// Returns the command that starts a container of an image that its host does not have.
+fn start_container() -> [UnitCommand; 1] {
+    let file = LocalFile {
+        file: Arc::new(UnitFile::parse(NGINX).unwrap()),
+        path: "web.container".to_owned(),
+        template: false,
+    };
+    [UnitCommand { verb: Verb::Start, unit: "web.container".parse().unwrap(), file: Some(file), replace: false }]
+}
+
+#[tokio::test]
+async fn a_start_waits_for_the_image_however_long_that_takes_with_a_controller_and_without_one() {
+    for has_controller in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        found(&store, &[]).await;
+        let folder = Arc::new(Folder::new());
+        give_podman(&folder.host, Some("2"));
+        let context = context(&store, &folder);
+        let leader = ClusterContext { stop: CancellationToken::new(), ..context.clone() };
+        let leading = if has_controller { Some(lead_on(leader.clone()).await.1) } else { None };
+        let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
+        let mut told = Vec::new();
+        let mut on_progress = |progress: Progress<'_>| {
+            if let Progress::Event(snapshot, event) = progress {
+                told.push(muster::ui::event::text(snapshot, event));
+            }
+        };
+        let (began, start) = (Instant::now(), start_container());
+        let started = verb::execute(&context, Verb::Start, &start, timeouts, &mut on_progress);
+        assert_eq!(soon(started).await.unwrap(), [], "{has_controller}");
+        assert!(began.elapsed() >= Duration::from_secs(2));
+        let pulls = "pulls docker.io/library/nginx:1.29, and loads the unit after that";
+        assert_eq!(told.iter().filter(|text| *text == pulls).count(), 1, "{told:?}");
+        assert_eq!(folder.asked(), ["start web.service"]);
+        leader.stop.cancel();
+        if let Some(leading) = leading {
+            soon(leading).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_whose_own_time_is_over_names_the_pull_which_goes_on() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    found(&store, &[]).await;
+    let folder = Arc::new(Folder::new());
+    give_podman(&folder.host, Some("3"));
+    let context = context(&store, &folder);
+    let wait = Some(Duration::from_secs(1));
+    let timeouts = Timeouts { lock_wait: Duration::ZERO, wait, settle: Duration::ZERO, block: true };
+    let start = start_container();
+    let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
+    let what = "timed out waiting for it to be launched: core-01 has been pulling docker.io/library/nginx:1.29 for";
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(problems.len() == 1 && problems[0].starts_with(&format!("Unit web.container: {what} ")), "{problems:?}");
+    let timeouts = Timeouts { wait: None, ..timeouts };
+    assert_eq!(soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap(), []);
+    assert_eq!(folder.asked(), ["start web.service"]);
 }

@@ -5,7 +5,7 @@ mod failures;
 mod fake;
 mod lease;
 mod proxy;
-mod quadlet;
+pub(crate) mod quadlet;
 mod real;
 pub(crate) mod sshd;
 mod terminal;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use muster::core::model::Action;
 use muster::core::model::Outcome;
@@ -34,16 +35,77 @@ for folder in $QUADLET_UNIT_DIRS; do for file in "$folder"/*; do
 done; done
 "#;
 
-const WEB: &str = "[Container]\nImage=localhost/box:1\n";
+/// Has the images that are files in `images`, and pulls one that is no file in `gone`.
+const PODMAN: &str = r#"#!/bin/sh
+root=${0%/bin/podman}
+printf '%s\n' "$*" >>"$root/podman-calls"
+[ ! -e "$root/podman-hangs" ] || exit 124
+for image; do :; done
+case $1 in
+  image) [ -e "$root/images/$(echo "$image" | tr / _)" ] ;;
+  pull) [ ! -e "$root/gone" ] || { printf 'Trying to pull\nError: manifest unknown\n' >&2; exit 125; }
+    : >"$root/images/$(echo "$image" | tr / _)"; echo 1f2e ;;
+esac
+"#;
+
+/// Begins a service that goes on until [`end_pull`] ends it, or for so many seconds as the file `pull-time` says.
+const SYSTEMD_RUN: &str = r#"#!/bin/sh
+root=${0%/bin/systemd-run}
+for word; do case $word in --unit=*) unit=${word#*=} ;; esac; done
+[ ! -e "$root/active/$unit" ] || { echo "Unit $unit was already loaded" >&2; exit 1; }
+echo active >"$root/active/$unit"
+printf '%s\n' "$@" >"$root/pull-words"
+[ -e "$root/pull-time" ] || exit 0
+read -r time <"$root/pull-time"
+( sleep "$time"
+  while case $1 in --*) ;; *) false ;; esac; do shift; done
+  "$@"
+  rm -f "$root/active/$unit" ) </dev/null >/dev/null 2>&1 &
+"#;
+
+const WEB: &str = "[Container]\nImage=localhost/box:1\nPull=never\n";
+
+pub(crate) const NGINX: &str = "[Container]\nImage=docker.io/library/nginx:1.29\n";
+
+fn put_program(host: &Host, path: &str, text: &str) {
+    fs::create_dir_all(host.path(path).parent().unwrap()).unwrap();
+    fs::write(host.path(path), text).unwrap();
+    fs::set_permissions(host.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+}
 
 fn host_with_podman() -> Host {
     let host = Host::new();
-    let folder = host.path("usr/lib/systemd/system-generators");
-    fs::create_dir_all(&folder).unwrap();
-    let generator = folder.join("podman-system-generator");
-    fs::write(&generator, GENERATOR).unwrap();
-    fs::set_permissions(&generator, fs::Permissions::from_mode(0o755)).unwrap();
+    give_podman(&host, None);
     host
+}
+
+/// Gives a host a Podman without images. A pull ends by itself if it has a time.
+pub(crate) fn give_podman(host: &Host, pull_time: Option<&str>) {
+    put_program(host, "usr/lib/systemd/system-generators/podman-system-generator", GENERATOR);
+    put_program(host, "bin/podman", PODMAN);
+    put_program(host, "bin/systemd-run", SYSTEMD_RUN);
+    fs::create_dir(host.path("images")).unwrap();
+    if let Some(time) = pull_time {
+        fs::write(host.path("pull-time"), format!("{time}\n")).unwrap();
+    }
+}
+
+/// Returns the words of the last pull that was begun.
+fn pull_words(host: &Host) -> Vec<String> {
+    let words = fs::read_to_string(host.path("pull-words")).unwrap();
+    words.lines().map(str::to_owned).collect()
+}
+
+/// Lets the pull that was begun run and end. With `killed`, its service ends before that.
+fn end_pull(host: &Host, killed: bool) {
+    let words = pull_words(host);
+    let unit = words.iter().find_map(|word| word.strip_prefix("--unit=")).unwrap();
+    fs::remove_file(host.path("active").join(unit)).unwrap();
+    if !killed {
+        let command: Vec<&String> = words.iter().skip_while(|word| word.starts_with("--")).collect();
+        let path = format!("{}:/usr/bin:/bin", host.path("bin").display());
+        assert!(Command::new(command[0]).args(&command[1..]).env("PATH", path).status().is_ok());
+    }
 }
 
 /// Returns what a look sees of a unit.
@@ -111,7 +173,7 @@ fn a_file_that_podman_refuses_leaves_the_earlier_one_and_the_other_units_alone()
         "{asked:?}"
     );
     // The next version replaces it.
-    let better = "[Container]\nImage=localhost/box:2\n";
+    let better = "[Container]\nImage=localhost/box:2\nPull=never\n";
     let report = host.visit(&Visit { number: 2, ..replace("web.container", better) });
     assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Done));
     assert_eq!(seen(&host, "web.container").unwrap().hash, file(better).hash());
@@ -152,4 +214,103 @@ fn a_generator_that_hangs_is_ended_and_named() {
     let report = host.visit(&launch(&["web.container"], WEB));
     let said = "Podman makes no service of its file: its generator did not end within 5 s";
     assert_eq!(report.outcomes[0], Outcome::Failed(said.to_owned()));
+}
+
+/// Makes a visit that replaces or loads the container, and returns the outcomes.
+fn load(host: &Host, visit: Visit, number: u64) -> Vec<Outcome> {
+    host.visit(&Visit { number, ..visit }).outcomes
+}
+
+#[test]
+fn a_container_whose_image_is_missing_is_loaded_after_a_pull_that_is_a_service_of_its_own() {
+    let host = host_with_podman();
+    let begun = [Outcome::Begun, Outcome::Begun];
+    assert_eq!(load(&host, launch(&["web.container"], NGINX), 1), begun);
+    assert_eq!(seen(&host, "web.container"), None);
+    assert_eq!((names(&host, "run/muster/files"), names(&host, "run/muster/quadlet")), (vec![], vec![]));
+    let words = pull_words(&host);
+    let unit = words[2].strip_prefix("--unit=muster-pull-").unwrap().strip_suffix(".service").unwrap();
+    let file = host.path("run/muster/pulls").join(unit).display().to_string();
+    let last = ["/bin/sh", "-c", "podman pull --quiet \"$@\" >\"$0\" 2>&1 && : >\"$0.done\"", &file];
+    let first = ["--quiet", "--collect"];
+    assert_eq!(words[..2], first);
+    let description = "--description=Pull of docker.io/library/nginx:1.29 for muster";
+    assert_eq!(words[3..5], [description, "--property=RuntimeMaxSec=1800"]);
+    assert_eq!(words[5..9], last);
+    assert_eq!(words[9..], ["docker.io/library/nginx:1.29"]);
+    // The host is asked again, and Podman is left alone meanwhile.
+    let calls = fs::read_to_string(host.path("podman-calls")).unwrap();
+    assert_eq!(load(&host, launch(&["web.container"], NGINX), 2), begun);
+    assert_eq!(fs::read_to_string(host.path("podman-calls")).unwrap(), calls);
+    end_pull(&host, false);
+    assert_eq!(load(&host, launch(&["web.container"], NGINX), 3), [Outcome::Done, Outcome::Done]);
+    assert!(seen(&host, "web.container").unwrap().launched);
+    assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new(), "nothing is left");
+}
+
+#[test]
+fn a_container_that_is_replaced_goes_on_until_the_new_image_is_there() {
+    let host = host_with_podman();
+    load(&host, launch(&["web.container"], WEB), 1);
+    host.asked();
+    assert_eq!(load(&host, replace("web.container", NGINX), 2), [(); 3].map(|()| Outcome::Begun));
+    let state = seen(&host, "web.container").unwrap();
+    assert!(state.launched && state.hash == file(WEB).hash());
+    let asked = host.asked();
+    let acts = |line: &&String| ["stop", "start", "disable", "daemon-reload"].iter().any(|verb| line.starts_with(verb));
+    assert_eq!(asked.iter().find(acts), None);
+    end_pull(&host, false);
+    assert_eq!(load(&host, replace("web.container", NGINX), 3), [(); 3].map(|()| Outcome::Done));
+    assert_eq!(seen(&host, "web.container").unwrap().hash, file(NGINX).hash());
+}
+
+#[test]
+fn a_pull_that_fails_is_a_failed_load_with_the_last_words_of_podman_and_is_begun_again_by_the_next_load() {
+    let host = host_with_podman();
+    fs::write(host.path("gone"), "").unwrap();
+    load(&host, launch(&["web.container"], NGINX), 1);
+    end_pull(&host, false);
+    let outcomes = load(&host, launch(&["web.container"], NGINX), 2);
+    let said = "cannot pull docker.io/library/nginx:1.29: manifest unknown";
+    assert_eq!(outcomes[0], Outcome::Failed(said.to_owned()));
+    assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new());
+    assert_eq!(load(&host, launch(&["web.container"], NGINX), 3)[0], Outcome::Begun);
+    end_pull(&host, true);
+    let outcomes = load(&host, launch(&["web.container"], NGINX), 4);
+    let said = "cannot pull docker.io/library/nginx:1.29: its service ended within 30 min and said nothing";
+    assert_eq!(outcomes[0], Outcome::Failed(said.to_owned()));
+}
+
+#[test]
+fn two_containers_of_one_image_wait_for_one_pull_and_the_other_units_for_none() {
+    let host = host_with_podman();
+    let both = launch(&["a.container", "b.container"], NGINX);
+    let other = launch(&["c.service"], "[Service]\nExecStart=/bin/true\n");
+    let steps = both.steps.iter().chain(&other.steps).cloned().collect();
+    let visit = Visit { steps, files: both.files.into_iter().chain(other.files).collect(), number: 1, ..look(5) };
+    let outcomes = host.visit(&visit).outcomes;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Begun).count(), 4);
+    assert_eq!(outcomes[4..], [Outcome::Done, Outcome::Done]);
+    assert_eq!(names(&host, "active").len(), 2, "c.service and the pull: {:?}", names(&host, "active"));
+}
+
+#[test]
+fn an_image_that_podman_must_not_pull_or_knows_by_another_name_is_left_to_the_start() {
+    let host = host_with_podman();
+    fs::write(host.path("bin/podman"), "#!/bin/sh\nexit 125\n").unwrap();
+    assert_eq!(load(&host, launch(&["a.container"], NGINX), 1), [Outcome::Done, Outcome::Done]);
+    fs::write(host.path("bin/podman"), "#!/bin/sh\ncase $1 in image) exit 1 ;; esac\n").unwrap();
+    assert_eq!(load(&host, launch(&["b.container"], NGINX), 2)[0], Outcome::Begun);
+    end_pull(&host, false);
+    assert_eq!(load(&host, launch(&["b.container"], NGINX), 3), [Outcome::Done, Outcome::Done]);
+}
+
+#[test]
+fn a_podman_that_does_not_answer_is_named_and_is_asked_once_in_a_visit() {
+    let host = host_with_podman();
+    fs::write(host.path("podman-hangs"), "").unwrap();
+    let outcomes = load(&host, launch(&["a.container", "b.container"], NGINX), 1);
+    let said = "cannot pull docker.io/library/nginx:1.29: podman did not answer within 5 s";
+    assert_eq!(outcomes[0], Outcome::Failed(said.to_owned()));
+    assert_eq!(fs::read_to_string(host.path("podman-calls")).unwrap().lines().count(), 1);
 }

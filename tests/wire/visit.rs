@@ -126,7 +126,7 @@ impl Host {
 }
 
 /// Returns the stdout and the stderr of the shell.
-fn run_shell(text: &str, root: &Path) -> (String, String) {
+pub(super) fn run_shell(text: &str, root: &Path) -> (String, String) {
     let path = format!("{}:/usr/bin:/bin", root.join("bin").display());
     let mut shell = Command::new("sh")
         .env_clear()

@@ -18,6 +18,7 @@ use crate::core::model::Machine;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
 use crate::core::model::PlacementReason;
+use crate::core::model::Pull;
 use crate::core::model::Reason;
 use crate::core::model::StepEnd;
 use crate::core::model::SubState;
@@ -367,6 +368,45 @@ fn a_timer_whose_service_has_failed_is_trouble() {
         snapshot.units.get_mut(&job).unwrap().desired = DesiredState::Launched;
         assert_eq!(reason(&snapshot), None, "it is a unit that is to run by itself");
     }
+}
+
+#[test]
+fn a_container_that_waits_for_its_image_names_the_image_the_machine_and_the_time() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    let name: UnitName = "web.container".parse().unwrap();
+    let file = Arc::new(UnitFile::parse("[Container]\nImage=docker.io/library/nginx:1\n").unwrap());
+    snapshot.units.insert(name.clone(), Unit::new(file.hash(), DesiredState::Launched));
+    let pull = Some(Pull { hash: file.hash(), since: NOW });
+    snapshot.files.insert(file.hash(), file);
+    let placement = Placement { pull, ..snapshot.placements.remove(&web()).unwrap() };
+    snapshot.placements.insert(name.clone(), placement);
+    let text = |snapshot: &Snapshot, seconds| {
+        let why = explain(snapshot, &name, NOW + Duration::from_secs(seconds)).unwrap();
+        why.not_running.first().map(ToString::to_string).unwrap_or_default()
+    };
+    assert_eq!(text(&snapshot, 12), "m1 has been pulling docker.io/library/nginx:1 for 12 s");
+    assert_eq!(text(&snapshot, 600), "m1 has been pulling docker.io/library/nginx:1 for 10 min");
+    assert!(!text(&snapshot, 1800).contains("pulling"), "no pull lasts longer");
+    let (load, sub) = (LoadState::Loaded, SubState::DEAD);
+    let state = UnitState {
+        load,
+        active: ActiveState::Active,
+        sub,
+        job: None,
+        hash: Hash::NONE,
+        launched: true,
+        restarts: 0,
+        restarted: false,
+    };
+    let earlier = UnitState { hash: Hash::of(b"earlier"), ..state };
+    snapshot.states.insert(name.clone(), [(id(1), earlier.clone())].into());
+    assert!(text(&snapshot, 12).ends_with(" for 12 s; its earlier version runs until then"));
+    snapshot.states.insert(name.clone(), [(id(2), earlier)].into());
+    assert!(text(&snapshot, 12).ends_with(" for 12 s; it runs on m2 until then"));
+    let kinds = units_not_running(&snapshot, NOW).into_iter().filter(|(unit, ..)| **unit == name);
+    let kinds: Vec<_> = kinds.map(|(.., reason)| (reason.kind(), reason.is_in_progress())).collect();
+    assert_eq!(kinds, [(TroubleKind::Pulling, true)]);
 }
 
 #[test]

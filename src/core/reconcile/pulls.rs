@@ -163,6 +163,12 @@ impl Reconciler {
         pulling.any(|unit| self.scope.has(unit))
     }
 
+    /// Returns the image that a machine pulls for a unit, if it pulls one.
+    pub fn pulled_image(&self, unit: &UnitName, machine: MachineId) -> Option<String> {
+        self.views.get(&machine).filter(|view| view.pulls.has(unit))?;
+        Some(ImagePull::of(unit, self.snapshot.file(unit)?)?.image)
+    }
+
     /// Reports whether a unit goes on running on the machine that it leaves, because its new machine has yet to pull its image:
     /// otherwise the pull would be downtime. The wait ends when the new machine has loaded the file, and in any case when a pull
     /// must have ended.

@@ -161,8 +161,8 @@ impl ImagePull {
             values.map(move |value| format!("{option}={value}"))
         });
         let properties: Vec<String> = environment.collect();
-        // systemd replaces specifiers.
-        let is_literal = !arguments.iter().chain(&properties).any(|word| word.contains('%'));
+        // systemd replaces specifiers and variables.
+        let is_literal = !arguments.iter().chain(&properties).any(|word| word.contains(['%', '$']));
         is_literal.then(|| Self { image: image.to_owned(), arguments, properties })
     }
 

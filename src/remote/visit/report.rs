@@ -121,6 +121,8 @@ struct Reader {
     description_column: Option<usize>,
     shown: ShowBlock,
     complaints: Vec<Complaint>,
+    /// The services whose images are being pulled.
+    pulled: BTreeSet<String>,
 }
 
 /// What systemd says of a unit.
@@ -177,6 +179,7 @@ impl Reader {
             "renewal" => self.renewal = Some(read_renewal(rest)?),
             "lease" => self.lease = Some(read_lease(rest)?),
             "said" => self.complain(rest)?,
+            "pulls" => self.pulls(rest)?,
             "broken" => return Err(rest.to_owned()),
             "done" => self.done = true,
             "end" => {}
@@ -191,6 +194,11 @@ impl Reader {
         }
         self.complaints.push(Complaint::read(rest));
         Ok(())
+    }
+
+    fn pulls(&mut self, service: &str) -> Result<(), String> {
+        self.pulled.insert(truncate(service, MESSAGE_LIMIT));
+        if self.pulled.len() > UNITS { Err(format!("it pulls more than {UNITS} images")) } else { Ok(()) }
     }
 
     /// Reads a line that a program on the host printed.
@@ -353,9 +361,13 @@ impl Reader {
         let complaints = Complaints::new(&self.complaints, steps);
         let kept = kept(steps, units, &complaints);
         let reloaded: BTreeSet<&UnitName> = steps.iter().filter(|step| is_load(step)).map(|step| &step.unit).collect();
+        let waits = |unit: &UnitName| reloaded.contains(unit) && self.pulled.contains(unit.of_systemd().as_ref());
         steps
             .iter()
             .map(|step| {
+                if waits(&step.unit) {
+                    return Outcome::Begun;
+                }
                 if let Some(why) = kept.get(&step.unit) {
                     return Outcome::Failed(why.clone());
                 }

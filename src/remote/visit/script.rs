@@ -24,6 +24,7 @@ use crate::core::model::Visit;
 use crate::core::sanitize::truncate;
 use crate::core::unit::CompanionFile;
 use crate::core::unit::Hash;
+use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
 use crate::core::unit::secrets;
 use crate::remote::quote::Unquotable;
@@ -31,6 +32,9 @@ use crate::remote::quote::quote;
 
 /// The functions that every visit's script starts with.
 const PRELUDE: &str = include_str!("visit.sh");
+
+/// The functions that pull images.
+pub(crate) const PULL: &str = include_str!("pull.sh");
 
 /// How long a visit waits for units to stop before it goes on and leaves the rest to the next one. A unit that takes long
 /// must not delay the other units of its machine, nor the renewal of its lease.
@@ -199,7 +203,7 @@ fn write_early_files(
     early: &[&Step],
     replaced: &BTreeSet<&UnitName>,
 ) -> Result<(), ScriptError> {
-    let (mut checked, mut generated) = (String::new(), String::new());
+    let (mut checked, mut made) = (String::new(), String::new());
     for step in early {
         let Action::Load { hash, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
@@ -207,7 +211,12 @@ fn write_early_files(
         if step.unit.is_quadlet() {
             let file = quote(step.unit.as_str())?;
             call(body, &format!("m_ours {unit} && {beside}m_write_quadlet"), &format!(" {unit} {file} {text}"));
-            let _ = write!(generated, " {unit}={file}");
+            let pull = visit.files.get(&hash).and_then(|file| ImagePull::of(&step.unit, file));
+            let pull = pull.map(|pull| pull_call(&pull)).transpose()?;
+            let image = pull.map(|call| format!(" && m_has_image {unit} {call}")).unwrap_or_default();
+            // The file of a service that is not taken is not to be taken for its new file.
+            let drop = format!("rm -f -- \"$m_run/quadlet/\"{file}");
+            let _ = writeln!(made, "m_is_made {unit} {file}{image} && m_take {unit} {file} || {drop}");
         } else {
             call(body, &format!("m_ours {unit} && {beside}m_write"), &format!(" {unit} {text}"));
         }
@@ -215,7 +224,10 @@ fn write_early_files(
             let _ = write!(checked, " {unit}");
         }
     }
-    call(body, "m_generate", &generated);
+    if !made.is_empty() {
+        let pull = if made.contains("m_has_image") { PULL } else { "" };
+        let _ = write!(body, "{pull}m_generate\n{made}");
+    }
     call(body, "m_check", &checked);
     Ok(())
 }
@@ -260,6 +272,21 @@ fn write_secrets(visit: &Visit, hash: Hash, unit: &str, commands: &mut String) -
         };
     }
     Ok(())
+}
+
+/// Returns the arguments of the function that looks for an image and pulls it.
+pub(crate) fn pull_call(pull: &ImagePull) -> Result<String, Unquotable> {
+    let (key, image) = (pull.key(), quote(&pull.image)?);
+    let mut call = format!("{key} {image}");
+    for property in &pull.properties {
+        let _ = write!(call, " --property={}", quote(property)?);
+    }
+    let _ = write!(call, " /bin/sh -c \"$m_pull\" \"$m_run/pulls/{key}\"");
+    for argument in &pull.arguments {
+        let _ = write!(call, " {}", quote(argument)?);
+    }
+    let _ = write!(call, " {image}");
+    Ok(call)
 }
 
 /// Guards the strict units among the early files, and writes the other files.

@@ -89,32 +89,35 @@ m_write_quadlet() {
   m_say said load "$1" "cannot write to $m_run: is /run full?"
   return 1
 }
-# Lets Podman make the services of the new Quadlet files. The arguments are SERVICE=FILE. Podman names a file that it refuses.
+# Lets Podman make the services of the new Quadlet files.
 m_generate() {
-  m_pairs=" $* " m_out="there is no $m_generator: it is part of Podman 4.4 and later"
+  m_made="there is no $m_generator: it is part of Podman 4.4 and later"
   rm -rf -- "$m_run/generated" && mkdir -p "$m_run/generated"
   if [ -x "$m_generator" ]; then
-    m_out=$(QUADLET_UNIT_DIRS=$m_run/quadlet:$m_quadlets timeout 5 "$m_generator" --no-kmsg-log "$m_run/generated" 2>&1)
+    m_made=$(QUADLET_UNIT_DIRS=$m_run/quadlet:$m_quadlets timeout 5 "$m_generator" --no-kmsg-log "$m_run/generated" 2>&1)
     # The renewal of a lease does not wait for it.
-    [ $? -ne 124 ] || m_out="its generator did not end within 5 s"
+    [ $? -ne 124 ] || m_made="its generator did not end within 5 s"
   fi
-  for m_pair in "$@"; do
-    m_u=${m_pair%%=*} m_q=${m_pair#*=}
-    [ -e "$m_run/quadlet/$m_q" ] || continue
-    [ -e "$m_run/generated/$m_u" ] &&
-      m_text=$(sed "s,^SourcePath=.*,SourcePath=$m_quadlets/$m_q," "$m_run/generated/$m_u") && m_write "$m_u" "$m_text$m_nl" && continue
-    rm -f -- "$m_run/quadlet/$m_q"
-    m_why=
-    while IFS= read -r m_line; do
-      # The path where Podman has read the file is not where the file goes.
-      case $m_line in *"$m_run/quadlet/"*) m_line=${m_line%"$m_run/quadlet/"*}${m_line##*"$m_run/quadlet/"} ;; esac
-      case $m_line in *"$m_q"*) m_why="$m_why${m_why:+; }${m_line#"quadlet-generator"*"]: "}" ;; esac
-    done <<M_EOF
-$m_out
+}
+# Reports whether Podman has made the service $1 of the Quadlet file $2. Podman names a file that it refuses.
+m_is_made() {
+  [ -e "$m_run/quadlet/$2" ] || return
+  [ ! -e "$m_run/generated/$1" ] || return 0
+  m_why=
+  while IFS= read -r m_line; do
+    # The path where Podman has read the file is not where the file goes.
+    case $m_line in *"$m_run/quadlet/"*) m_line=${m_line%"$m_run/quadlet/"*}${m_line##*"$m_run/quadlet/"} ;; esac
+    case $m_line in *"$2"*) m_why="$m_why${m_why:+; }${m_line#"quadlet-generator"*"]: "}" ;; esac
+  done <<M_EOF
+$m_made
 M_EOF
-    m_say said load "$m_u" "Podman makes no service of its file: ${m_why:-${m_out:-it gives no reason}}"
-  done
-  rm -rf -- "$m_run/generated"
+  m_say said load "$1" "Podman makes no service of its file: ${m_why:-${m_made:-it gives no reason}}"
+  return 1
+}
+# Takes the service $1 that Podman has made of the Quadlet file $2.
+m_take() {
+  m_text=$(sed "s,^SourcePath=.*,SourcePath=$m_quadlets/$2," "$m_run/generated/$1") && m_write "$1" "$m_text$m_nl" &&
+    m_pairs="$m_pairs$1=$2 "
 }
 # Sets `m_q` to the Quadlet file of a service; reports whether it has one.
 m_quadlet_of() {
@@ -174,6 +177,10 @@ m_link="env SYSTEMD_OFFLINE=1 systemctl link --runtime --no-reload"
 # A unit that they know already, from an older file or because another unit names it, needs the reload.
 m_load() {
   m_reload=$1; shift
+  m_load_files "$@"
+  [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet" "$m_run/generated"
+}
+m_load_files() {
   # The unload of an earlier file has removed its mark.
   for m_u in "$@"; do shift; [ -e "$m_run/new/$m_u" ] && printf '' >"$m_run/files/$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
@@ -187,7 +194,6 @@ m_load() {
     case $m_pairs in *" $m_u="*) m_q=${m_pairs#*" $m_u="} m_q=${m_q%% *} ;; *) continue ;; esac
     m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
   done
-  [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet"
   [ "$m_besides" = ' ' ] || m_lay_beside
   [ "$m_secrets" = ' ' ] || m_lay_secrets
   m_each load "$m_link" "$@"
@@ -545,7 +551,7 @@ M_EOF
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
 m_files=$m_root/run/fleet/files m_besides=' ' m_secrets=' '
 m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-generators/podman-system-generator
-m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=
+m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=' '
 m_nl='
 '
 m_cgroup=/sys/fs/cgroup/system.slice

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -25,6 +26,21 @@ use crate::core::model::Timestamp;
 use crate::core::model::Unloaded;
 use crate::core::model::Verb;
 use crate::core::unit::Hash;
+use crate::core::unit::UnitFile;
+
+#[test]
+fn a_load_that_has_begun_names_the_image_that_is_pulled_first() {
+    let file = UnitFile::parse("[Container]\nImage=docker.io/library/nginx:1\n").unwrap();
+    let (action, reason) = (Action::Load { hash: file.hash(), install: false, strict: false }, Reason::NotThere);
+    let kind = EventKind::StepEnded(StepEnd { action, reason, outcome: Outcome::Begun, overlap: None });
+    let event = Event::new(Timestamp::ZERO, Some(core()), Some("web.container".parse().unwrap()), kind);
+    let mut snapshot = snapshot();
+    let said = |snapshot: &Snapshot| line(snapshot, &event);
+    assert_eq!(said(&snapshot), "core-01 web.container: is being loaded (placed here)\n");
+    snapshot.files.insert(file.hash(), Arc::new(file));
+    let pulls = "core-01 web.container: pulls docker.io/library/nginx:1, and loads the unit after that\n";
+    assert_eq!(said(&snapshot), pulls);
+}
 
 fn core() -> MachineId {
     MachineId::from_bits(0xa1 << 120)
