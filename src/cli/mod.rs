@@ -27,6 +27,7 @@ mod plan;
 mod play;
 mod play_coverage;
 mod play_listing;
+mod prefetch;
 mod progress_printer;
 pub mod reference;
 mod reminders;
@@ -145,6 +146,13 @@ enum Command {
     ///
     /// The exit code is 4 if they differ.
     Diff(apply::DiffArgs),
+    /// Pull the images of units on machines before the units are started
+    ///
+    /// The units are containers and images (Quadlet files). The images are pulled where the units are, or on every machine that
+    /// fits if a unit is on none. A unit file in the working folder or at the named path counts instead of the submitted one, so
+    /// that the image of a replacement can be pulled first. No unit is changed. The exit code is 1 if an image could not be
+    /// pulled, and 3 if a machine could not be reached.
+    Prefetch(prefetch::PrefetchArgs),
     /// Show the status of units, as systemctl prints it on their machines
     ///
     /// The exit code is that of systemctl. For several units, each is shown, and the exit code is that of the first that is
@@ -298,6 +306,7 @@ impl Command {
                 | Self::Destroy(_)
                 | Self::Restart(_)
                 | Self::Apply(_)
+                | Self::Prefetch(_)
                 | Self::Join(_)
                 | Self::Leave(_)
                 | Self::Drain(_)
@@ -394,6 +403,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Restart(args) => unit_commands::change(&context, Verb::Restart, &args).await,
         Command::Apply(args) => apply::apply(&context, &args).await,
         Command::Diff(args) => apply::diff(&context, &args).await,
+        Command::Prefetch(args) => prefetch::prefetch(&context, &args).await,
         Command::Status(args) => on_machine::status(&context, &args).await,
         Command::Journal(args) => on_machine::journal(&context, &args).await,
         Command::Ssh(args) => on_machine::ssh(&context, &args).await,

@@ -201,7 +201,7 @@ pub(super) fn errors(problems: &[Problem]) -> Vec<CommandError> {
 }
 
 /// Reads the unit file that an argument names, or the file of its template, if there is one.
-fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandError> {
+pub(super) fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandError> {
     let folder = Path::new(text).parent().unwrap_or_else(|| Path::new(""));
     let own = read(&folder.join(unit.as_str()), false)?;
     let template = unit.template().map(|template| folder.join(template.as_str()));
@@ -212,7 +212,7 @@ fn read_local(text: &str, unit: &UnitName) -> Result<Option<LocalFile>, CommandE
 }
 
 /// Refuses a path at which there is no file: the submitted unit of the same name may be another one.
-fn check_path(text: &str, unit: &UnitName) -> Result<(), CommandError> {
+pub(super) fn check_path(text: &str, unit: &UnitName) -> Result<(), CommandError> {
     let path = Path::new(text);
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     let error = CommandError::usage(format!("{}: no such file", folder.join(unit.as_str()).display()));

@@ -13,6 +13,7 @@ mod leadership;
 pub mod look;
 pub mod membership;
 pub mod operation;
+pub mod prefetch;
 pub mod problems;
 pub mod progress;
 mod pulls;

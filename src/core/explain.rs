@@ -471,6 +471,20 @@ pub fn unplaceable<'a>(
     choices.filter_map(|(unit, choice)| Some((unit.clone(), choice.err()?))).collect()
 }
 
+/// Returns the machines that fit a unit and take units now.
+pub fn fitting_machines(snapshot: &Snapshot, name: &UnitName, now: Timestamp) -> BTreeSet<MachineId> {
+    let requirements = RequirementsIndex::of(snapshot);
+    let mut scheduler = Scheduler::new(snapshot, schedulability(snapshot, now), &requirements);
+    if requirements.is_global(name) {
+        let fits = |machine: &MachineId| scheduler.globals_on(*machine).any(|global| global == name);
+        return snapshot.machines.keys().copied().filter(fits).collect();
+    }
+    // Its own place is no reason against a machine.
+    scheduler.remove(name);
+    let fits = |machine: &MachineId| scheduler.filter_reason(name, *machine).is_none();
+    snapshot.machines.keys().copied().filter(fits).collect()
+}
+
 /// Returns the machines that each global unit belongs on.
 pub fn homes_of_globals(
     snapshot: &Snapshot,

@@ -11,8 +11,27 @@ use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Verb;
 use crate::core::unit::UnitName;
+use crate::remote::visit::prefetch::Prefetched;
 use crate::store::StoreError;
 use crate::store::leader_election::LeaderRecord;
+
+/// A machine has an image that was to be pulled.
+pub fn pulled(machine: &str, image: &str, ended: &Prefetched) -> String {
+    match ended {
+        Prefetched::Pulled(time) => format!("{machine}: {image}: pulled in {} s\n", time.as_secs()),
+        _ => format!("{machine}: {image}: already there\n"),
+    }
+}
+
+/// A machine has not pulled an image.
+pub fn not_pulled(machine: &str, image: &str, why: &str) -> String {
+    format!("{machine}: cannot pull {image}: {why}")
+}
+
+/// A unit needs no image, or one that muster does not pull.
+pub fn no_image(unit: &UnitName) -> String {
+    format!("Unit {unit} has no image that muster pulls")
+}
 
 /// A command has stored a desired state and waits for nothing.
 pub const NO_LEADER: &str = "no process leads: the next `muster sweep` or a controller carries this out";

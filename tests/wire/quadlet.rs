@@ -9,11 +9,15 @@ use muster::core::model::Outcome;
 use muster::core::model::UnitState;
 use muster::core::model::Visit;
 use muster::core::unit::Hash;
+use muster::core::unit::ImagePull;
+use muster::remote::visit::prefetch;
+use muster::remote::visit::prefetch::Prefetched;
 
 use super::visit::Host;
 use super::visit::file;
 use super::visit::launch;
 use super::visit::look;
+use super::visit::run_shell;
 use super::visit::step;
 use super::visit::unit;
 
@@ -313,4 +317,26 @@ fn a_podman_that_does_not_answer_is_named_and_is_asked_once_in_a_visit() {
     let said = "cannot pull docker.io/library/nginx:1.29: podman did not answer within 5 s";
     assert_eq!(outcomes[0], Outcome::Failed(said.to_owned()));
     assert_eq!(fs::read_to_string(host.path("podman-calls")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_prefetch_waits_for_the_end_of_the_pull_and_says_how_it_ended() {
+    let host = Host::new();
+    give_podman(&host, Some("0.1"));
+    let pull = ImagePull::of(&unit("web.container"), &file(NGINX)).unwrap();
+    let root = host.path("").display().to_string();
+    let script = prefetch::script(&pull, root.trim_end_matches('/')).unwrap();
+    let ended = || {
+        let (printed, complaints) = run_shell(&script, &host.path(""));
+        assert_eq!(complaints, "");
+        prefetch::read(printed.as_bytes())
+    };
+    fs::write(host.path("gone"), "").unwrap();
+    assert_eq!(ended(), Prefetched::Failed("manifest unknown".to_owned()));
+    fs::remove_file(host.path("gone")).unwrap();
+    assert!(matches!(ended(), Prefetched::Pulled(_)));
+    assert_eq!(ended(), Prefetched::There);
+    assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new());
+    // A load finds the image.
+    assert_eq!(load(&host, launch(&["web.container"], NGINX), 1), [Outcome::Done, Outcome::Done]);
 }

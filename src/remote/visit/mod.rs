@@ -2,6 +2,7 @@
 //!
 //! The text of both is private to this room. The caller brings the script to the shell of a host.
 
+pub mod prefetch;
 mod report;
 mod script;
 

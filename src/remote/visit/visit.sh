@@ -54,7 +54,6 @@ m_lay_beside() {
       mv -f -- "$m_run/beside/$m_u" "$m_files/" && mv -f -- "$m_run/beside/$m_u.sums" "$m_run/sums/$m_u" 2>&1) ||
       m_said "load $m_u" "$m_out"
   done
-  rm -rf -- "$m_run/beside"
 }
 # Refuses a unit without which something that goes with it is missing.
 m_lacks() {
@@ -79,7 +78,6 @@ m_lay_secrets() {
     m_out=$(mkdir -p "$m_run/secrets" && rm -rf -- "$m_run/secrets/$m_u" && mv -f -- "$m_run/unsealed/$m_u" "$m_run/secrets/" 2>&1) ||
       m_said "load $m_u" "$m_out"
   done
-  rm -rf -- "$m_run/unsealed"
 }
 # Writes the Quadlet file $2 of the service $1 to where Podman reads it before the earlier one.
 m_write_quadlet() {
@@ -179,6 +177,7 @@ m_load() {
   m_reload=$1; shift
   m_load_files "$@"
   [ -z "$m_staged" ] || rm -rf -- "$m_run/quadlet" "$m_run/generated"
+  [ "$m_besides$m_secrets" = '  ' ] || rm -rf -- "$m_run/beside" "$m_run/unsealed"
 }
 m_load_files() {
   # The unload of an earlier file has removed its mark.
