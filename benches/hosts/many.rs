@@ -119,7 +119,7 @@ async fn warm(lab: &Lab, runs: usize) -> (Vec<Duration>, Vec<Duration>) {
 
 /// Runs a reconciler until it has settled, and returns the time since `start`.
 async fn run(reconciler: &mut Reconciler, run_context: &RunContext, start: Instant) -> Duration {
-    let ending = StopCondition::Settled { limit: Duration::ZERO, watch: Duration::ZERO };
+    let ending = StopCondition::Settled { limit: Duration::ZERO, watch: Duration::ZERO, pulls: false };
     let ended = runner::run(reconciler, run_context, None, ending, &mut |_, _| {}).await.expect("the store");
     assert_eq!(ended, RunOutcome::Finished);
     start.elapsed()

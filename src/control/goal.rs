@@ -102,6 +102,10 @@ impl Goal {
         matches!(self, Self::Verb(Verb::Stop | Verb::Unload | Verb::Destroy))
     }
 
+    fn is_stop(self) -> bool {
+        self == Self::Verb(Verb::Stop)
+    }
+
     /// Returns the text for an operator who waits for units. `machine` is the name of the machine that they leave.
     pub(super) fn wait(self, units: &BTreeSet<UnitName>, machine: Option<&str>) -> String {
         let first = units.first().map(ToString::to_string).unwrap_or_default();
@@ -143,8 +147,8 @@ impl Goal {
                 }
                 false
             }
-            // It may fit on no machine: it is stopped all the same.
-            (Some(DesiredState::Loaded), Some(_)) if nowhere && self == Self::Verb(Verb::Stop) => true,
+            // It may fit on no machine, or its machine may pull its image: it is stopped all the same.
+            (Some(DesiredState::Loaded), Some(_)) if self.is_stop() && (nowhere || is_pulled(snapshot, name)) => true,
             (Some(DesiredState::Loaded), Some(unit)) => {
                 let machine = snapshot.placements.get(name).map(|placement| placement.machine);
                 machine.is_some_and(|machine| self.is_loaded(records, (name, unit), machine))
@@ -460,6 +464,12 @@ fn word(verb: Verb) -> String {
         Verb::Unload => "unloaded".to_owned(),
         verb => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
     }
+}
+
+/// Reports whether the machine of a unit pulls the image of the unit, and no machine has the unit.
+fn is_pulled(snapshot: &Snapshot, name: &UnitName) -> bool {
+    let pulls = snapshot.placements.get(name).is_some_and(|placement| placement.pull.is_some());
+    pulls && !snapshot.states.contains_key(name)
 }
 
 /// Returns the machines that have reported last that a unit runs there.

@@ -144,7 +144,7 @@ impl UnitOperation<'_> {
         let mut reconciler = Reconciler::new(run_context.leadership.epoch(), scope.clone(), timing, snapshot);
         let mut on_event = |snapshot: &Snapshot, event: &Event| on_progress(Progress::Event(snapshot, event));
         let stop_when = self.stop_when(reconciler.snapshot());
-        let ended = runner::run(&mut reconciler, run_context, None, stop_when, &mut on_event).await?;
+        let ended = Box::pin(runner::run(&mut reconciler, run_context, None, stop_when, &mut on_event)).await?;
         let health = health_for(&reconciler);
         let records = Records::new(reconciler.snapshot(), reconciler.requirements(), &health);
         let left = report_reached(self.goal, &records, self.units, on_progress);
@@ -170,14 +170,15 @@ impl UnitOperation<'_> {
     /// Returns when a run of this operation ends.
     fn stop_when(self, snapshot: &Snapshot) -> StopCondition {
         let (limit, watch) = (self.timeouts.wait.unwrap_or(WAIT), self.timeouts.settle);
-        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch, pulls: true } };
+        let pulls = !self.goal.stops();
+        let Goal::AwayFrom(machine) = self.goal else { return StopCondition::Settled { limit, watch, pulls } };
         // Units that move may take their time to start: until then they run on the machine that is drained.
         match snapshot.machines.get(&machine).and_then(|machine| machine.drain_by) {
             Some(by) => {
                 let limit = by.since(self.context.clock.now()) + AFTER_DEADLINE;
                 StopCondition::Emptied { machine, limit, watch }
             }
-            None => StopCondition::Settled { limit: HANDOVER, watch, pulls: true },
+            None => StopCondition::Settled { limit: HANDOVER, watch, pulls },
         }
     }
 

@@ -36,6 +36,7 @@ use super::swept;
 use super::two_hosts;
 use crate::store::soon;
 use crate::wire::quadlet::NGINX;
+use crate::wire::quadlet::end_pull;
 use crate::wire::quadlet::give_podman;
 use crate::wire::visit::MACHINE;
 
@@ -371,7 +372,7 @@ async fn a_start_whose_own_time_is_over_names_the_pull_which_goes_on() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     found(&store, &[]).await;
     let folder = Arc::new(Folder::new());
-    give_podman(&folder.host, Some("3"));
+    give_podman(&folder.host, None);
     let context = context(&store, &folder);
     let wait = Some(Duration::from_secs(1));
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait, settle: Duration::ZERO, block: true };
@@ -381,6 +382,13 @@ async fn a_start_whose_own_time_is_over_names_the_pull_which_goes_on() {
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(problems.len() == 1 && problems[0].starts_with(&format!("Unit web.container: {what} ")), "{problems:?}");
     let timeouts = Timeouts { wait: None, ..timeouts };
+    // A unit that waits for its image is stopped.
+    let [UnitCommand { unit, .. }] = start_container();
+    let stop = [UnitCommand { verb: Verb::Stop, unit, file: None, replace: false }];
+    let began = Instant::now();
+    assert_eq!(soon(verb::execute(&context, Verb::Stop, &stop, timeouts, &mut |_| ())).await.unwrap(), []);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    end_pull(&folder.host, false);
     assert_eq!(soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap(), []);
     assert_eq!(folder.asked(), ["start web.service"]);
 }

@@ -105,3 +105,99 @@ fn a_container_is_replaced_refused_stopped_and_removed_as_a_service_is() {
     let left = "podman ps --all --quiet; find /run/fleet /run/muster/files /run/systemd/system -name '*web*' -o -name '*data*'";
     assert_eq!(ssh(&lab, &home, left), "");
 }
+
+/// Lets a pull of `registry.test/box:…` take eight seconds, as that of a registry that is far away.
+const SLOW_PULL: &str = r#"cat >/usr/local/bin/podman <<'END'
+#!/bin/sh
+for name; do :; done
+case "$1 $name" in "pull registry.test/box:"*) sleep 8; exec /usr/bin/podman tag localhost/box:1 "$name" ;; esac
+exec /usr/bin/podman "$@"
+END
+chmod +x /usr/local/bin/podman"#;
+
+/// Returns a container of an image that is pulled, if the host does not have it.
+fn pulled(image: &str, more: &str) -> String {
+    container(more).replace("localhost/box:1\nPull=never", image)
+}
+
+/// Watches a service on all hosts while a command runs. Returns the output of the command, and for each look the hosts on
+/// which the service runs.
+fn watch(lab: &TemporaryLab, service: &str, args: &[&str]) -> (super::Said, Vec<Vec<String>>) {
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| muster(lab, args));
+        let mut seen = Vec::new();
+        while !command.is_finished() {
+            seen.push(really_on(lab, service, &HOSTS));
+        }
+        (command.join().unwrap(), seen)
+    })
+}
+
+#[test]
+#[ignore = "it needs an image with Podman: scripts/night runs it"]
+fn a_container_runs_on_until_its_image_has_been_pulled_at_a_replacement_and_at_a_drain() {
+    let Some(lab) = lab() else { return };
+    for host in HOSTS {
+        ssh(&lab, host, SLOW_PULL);
+    }
+    let controller = Daemon::controller(&lab, 4);
+    let strict = "[X-Muster]\nClass=strict";
+    let web = unit_file(&lab, "web.container", &container(strict));
+    muster(&lab, &["start", &web]).ok();
+    let home = runs_away_from(&lab, "web.container", "", LIMIT);
+
+    unit_file(&lab, "web.container", &pulled("registry.test/box:2", strict));
+    let (said, seen) = watch(&lab, "web.service", &["start", "--replace", &web]);
+    assert!(
+        said.code == Some(0) && said.err.contains(&format!("waiting for {home} to pull registry.test/box:2")),
+        "{said:#?}"
+    );
+    let without = seen.iter().filter(|hosts| hosts.is_empty()).count();
+    assert!(without * 4 < seen.len(), "{seen:?}");
+    let image = "podman ps --format '{{.Image}}' --filter name=systemd-web";
+    assert_eq!(ssh(&lab, &home, image), "registry.test/box:2");
+
+    let (said, seen) = watch(&lab, "web.service", &["drain", &home]);
+    let other = runs_away_from(&lab, "web.container", &home, LIMIT);
+    assert!(
+        said.code == Some(0) && said.err.contains(&format!("waiting for {other} to pull registry.test/box:2")),
+        "{said:#?}"
+    );
+    assert!(seen.iter().all(|hosts| hosts.len() < 2), "it is strict: {seen:?}");
+    let without = seen.iter().filter(|hosts| hosts.is_empty()).count();
+    assert!(without * 2 < seen.len(), "{seen:?}");
+    let left = "systemctl list-units --all --no-legend 'muster-pull-*'; ls /run/muster/pulls";
+    assert_eq!((ssh(&lab, &home, left), ssh(&lab, &other, left)), (String::new(), String::new()));
+    drop(controller);
+}
+
+#[test]
+#[ignore = "it needs an image with Podman: scripts/night runs it"]
+fn a_pull_that_fails_and_a_prefetch_say_what_podman_says() {
+    let Some(lab) = lab() else { return };
+    for host in HOSTS {
+        ssh(&lab, host, SLOW_PULL);
+    }
+    // No registry is there.
+    let bad = unit_file(&lab, "bad.container", &pulled("127.0.0.1:9/none:1", ""));
+    let said = muster(&lab, &["start", &bad]);
+    let why = "cannot pull 127.0.0.1:9/none:1: ";
+    assert!(said.code == Some(1) && said.err.contains(why) && said.err.contains("connection refused"), "{said:#?}");
+    let said = muster(&lab, &["prefetch", &bad]);
+    assert!(said.code == Some(1) && said.err.contains(why), "{said:#?}");
+
+    let web = unit_file(&lab, "web.container", &pulled("registry.test/box:2", ""));
+    let said = muster(&lab, &["prefetch", "--machine", "core-01", &web]);
+    assert!(said.err.contains("waiting for core-01 to pull registry.test/box:2"), "{said:#?}");
+    let out = said.ok();
+    assert!(out.starts_with("core-01: registry.test/box:2: pulled in ") && out.lines().count() == 1, "{out}");
+    let out = muster(&lab, &["prefetch", "--all", &web]).ok();
+    assert!(out.contains("core-01: registry.test/box:2: already there\n"), "{out}");
+    assert!(out.contains("core-02: registry.test/box:2: pulled in "), "{out}");
+    muster(&lab, &["start", &web]).ok();
+    let left =
+        "systemctl list-units --all --no-legend 'muster-pull-*'; systemctl --failed --no-legend; ls /run/muster/pulls";
+    for host in HOSTS {
+        assert_eq!(ssh(&lab, host, left), "");
+    }
+}

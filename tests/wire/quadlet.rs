@@ -101,7 +101,7 @@ fn pull_words(host: &Host) -> Vec<String> {
 }
 
 /// Lets the pull that was begun run and end. With `killed`, its service ends before that.
-fn end_pull(host: &Host, killed: bool) {
+pub(crate) fn end_pull(host: &Host, killed: bool) {
     let words = pull_words(host);
     let unit = words.iter().find_map(|word| word.strip_prefix("--unit=")).unwrap();
     fs::remove_file(host.path("active").join(unit)).unwrap();
@@ -296,6 +296,12 @@ fn two_containers_of_one_image_wait_for_one_pull_and_the_other_units_for_none() 
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Begun).count(), 4);
     assert_eq!(outcomes[4..], [Outcome::Done, Outcome::Done]);
     assert_eq!(names(&host, "active").len(), 2, "c.service and the pull: {:?}", names(&host, "active"));
+    end_pull(&host, false);
+    let both = launch(&["a.container", "b.container"], NGINX);
+    let calls = || fs::read_to_string(host.path("podman-calls")).unwrap().lines().count();
+    let before = calls();
+    assert_eq!(load(&host, both, 2), [(); 4].map(|()| Outcome::Done));
+    assert_eq!(calls(), before + 1, "Podman is asked once");
 }
 
 #[test]

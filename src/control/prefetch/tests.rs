@@ -54,7 +54,7 @@ fn an_image_is_pulled_where_its_unit_is_or_wherever_the_unit_fits() {
     let home = ["m2: moved.container new.container web.container", "m3: moved.container new.container"];
     assert_eq!(planned(&snapshot, &all, &Targets::Home), home);
     let fitting = ["m1: web.container", "m2: web.container", "m3: web.container"];
-    assert_eq!(planned(&snapshot, &[web.clone()], &Targets::Fitting), fitting);
+    assert_eq!(planned(&snapshot, std::slice::from_ref(&web), &Targets::Fitting), fitting);
     assert_eq!(planned(&snapshot, &[web], &Targets::Named([id(1)].into())), ["m1: web.container"]);
     let global = add(&mut snapshot, "agent.container", "[X-Fleet]\nGlobal=true\nMachineMetadata=disk=ssd", None);
     assert_eq!(planned(&snapshot, &[global], &Targets::Home), ["m2: agent.container", "m3: agent.container"]);

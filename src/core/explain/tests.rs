@@ -410,6 +410,30 @@ fn a_container_that_waits_for_its_image_names_the_image_the_machine_and_the_time
 }
 
 #[test]
+fn the_events_say_that_a_machine_pulls_the_image_of_a_global_container() {
+    let mut snapshot = cluster("");
+    let name: UnitName = "agent.container".parse().unwrap();
+    let text = "[Container]\nImage=docker.io/library/nginx:1\n[X-Fleet]\nGlobal=true\n";
+    let file = Arc::new(UnitFile::parse(text).unwrap());
+    let hash = file.hash();
+    snapshot.units.insert(name.clone(), Unit::new(hash, DesiredState::Launched));
+    snapshot.files.insert(hash, file);
+    let (action, reason) = (Action::Load { hash, install: false, strict: false }, Reason::NotThere);
+    let event = |outcome| {
+        let end = EventKind::StepEnded(StepEnd { action, reason, outcome, overlap: None });
+        Event::new(NOW, Some(id(1)), Some(name.clone()), end)
+    };
+    let mut events = vec![event(Outcome::Begun)];
+    let text = |events: &[Event]| {
+        let reasons = explain(&snapshot, &name, NOW).unwrap().not_running.into_iter();
+        reasons.map(|reason| reason.with_events(&snapshot, &name, events).to_string()).next().unwrap()
+    };
+    assert_eq!(text(&events), "m1 is pulling docker.io/library/nginx:1");
+    events.push(event(Outcome::Failed("cannot pull it".to_owned())));
+    assert_eq!(text(&events), "it could not be loaded on m1: cannot pull it");
+}
+
+#[test]
 fn a_machine_that_takes_no_new_units_for_a_time_is_in_the_way_until_then() {
     let mut snapshot = cluster("");
     let filter_reasons = |snapshot: &Snapshot, now| explain(snapshot, &web(), now).unwrap().filter_reasons;

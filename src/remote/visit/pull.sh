@@ -5,6 +5,7 @@ m_pull='podman pull --quiet "$@" >"$0" 2>&1 && : >"$0.done"'
 # $1 unless that is under way. The other arguments are those of systemd-run.
 m_find_image() {
   m_words=$m_run/pulls/$1 m_service=muster-pull-$1.service m_name=$2 m_image=there m_why=; shift 2
+  case $m_found in *" $m_service "*) return ;; esac
   if [ -e "$m_words" ] && m_is_pulled; then m_image=pulls; return; fi
   if [ -z "$m_stuck" ]; then
     timeout 5 podman image exists "$m_name" >/dev/null 2>&1
@@ -14,7 +15,11 @@ m_find_image() {
   fi
   [ -z "$m_stuck" ] || { m_image=failed m_why="podman did not answer within 5 s"; return; }
   # A Podman that cannot tell says why when the service starts. One that has pulled the image may know it by another name.
-  if [ $m_code -ne 1 ] || [ -e "$m_words.done" ]; then rm -f -- "$m_words" "$m_words.done"; return; fi
+  if [ $m_code -ne 1 ] || [ -e "$m_words.done" ]; then
+    m_found="$m_found$m_service "
+    rm -f -- "$m_words" "$m_words.done"
+    return
+  fi
   if [ -e "$m_words" ]; then
     m_image=failed
     while IFS= read -r m_line || [ -n "$m_line" ]; do [ -z "$m_line" ] || m_why=$m_line; done <"$m_words"
@@ -43,4 +48,4 @@ m_has_image() {
   esac
   return 1
 }
-m_stuck=
+m_stuck= m_found=' '
