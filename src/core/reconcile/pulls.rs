@@ -36,7 +36,11 @@ const OVERDUE: &str = "its image was not pulled within 30 min";
 
 /// The pulls of one machine, by the unit whose load waits for the pull.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pulls(BTreeMap<UnitName, UnderWay>);
+pub(super) struct Pulls {
+    under_way: BTreeMap<UnitName, UnderWay>,
+    /// When pulls have ended.
+    ended: BTreeMap<UnitName, Timestamp>,
+}
 
 /// A pull that is under way.
 #[derive(Debug, Clone, Copy)]
@@ -52,32 +56,44 @@ struct UnderWay {
 impl Pulls {
     /// Reports whether the machine pulls no image.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.under_way.is_empty()
     }
 
     /// Reports whether the load of a unit waits.
     pub(super) fn has(&self, unit: &UnitName) -> bool {
-        self.0.contains_key(unit)
+        self.under_way.contains_key(unit)
     }
 
     /// Returns the units whose loads wait.
     pub(super) fn units(&self) -> impl Iterator<Item = &UnitName> {
-        self.0.keys()
+        self.under_way.keys()
     }
 
     /// Returns when the host is asked again about each pull.
     pub(super) fn due(&self) -> impl Iterator<Item = Timestamp> {
-        self.0.values().map(|pull| pull.again)
+        self.under_way.values().map(|pull| pull.again)
     }
 
     /// Reports whether a unit waits for its image, so that the host is not asked now.
     pub(super) fn is_waiting(&self, unit: &UnitName, now: Timestamp) -> bool {
-        self.0.get(unit).is_some_and(|pull| now < pull.again)
+        self.under_way.get(unit).is_some_and(|pull| now < pull.again)
     }
 
     /// Forgets all pulls: a boot has ended them.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
+    }
+
+    /// Returns when the last pull for a unit ended. The unit did not run here with its file before.
+    pub(super) fn ended_at(&self, unit: &UnitName) -> Option<Timestamp> {
+        self.ended.get(unit).copied()
+    }
+
+    /// Records that the load of a unit has ended.
+    fn end(&mut self, unit: &UnitName, now: Timestamp) {
+        if self.under_way.remove(unit).is_some() {
+            self.ended.insert(unit.clone(), now);
+        }
     }
 
     /// Drops the pulls that no load needs any more. If the load of a pull is needed and not sent now, it is sent later.
@@ -87,8 +103,8 @@ impl Pulls {
                 .iter()
                 .any(|step| step.unit == *unit && matches!(step.action, Action::Load { hash, .. } if hash == of))
         };
-        self.0.retain(|unit, it| loads(needed, unit, it.hash));
-        for (unit, it) in &mut self.0 {
+        self.under_way.retain(|unit, it| loads(needed, unit, it.hash));
+        for (unit, it) in &mut self.under_way {
             if it.again <= now && !loads(sent, unit, it.hash) {
                 it.again = now + ASK_AGAIN;
             }
@@ -98,12 +114,12 @@ impl Pulls {
     /// Records that a host pulls the image of a unit. Returns the outcome of the load if it is news.
     fn go_on(&mut self, unit: &UnitName, hash: Hash, now: Timestamp) -> Option<Outcome> {
         let again = now + ASK_AGAIN;
-        let known = self.0.get(unit).filter(|it| it.hash == hash).map(|it| it.since);
+        let known = self.under_way.get(unit).filter(|it| it.hash == hash).map(|it| it.since);
         if known.is_some_and(|since| now >= since + PULL_LIMIT + MARGIN) {
-            self.0.remove(unit);
+            self.under_way.remove(unit);
             return Some(Outcome::Failed(OVERDUE.to_owned()));
         }
-        self.0.insert(unit.clone(), UnderWay { hash, since: known.unwrap_or(now), again });
+        self.under_way.insert(unit.clone(), UnderWay { hash, since: known.unwrap_or(now), again });
         known.is_none().then_some(Outcome::Begun)
     }
 }
@@ -124,7 +140,7 @@ impl Reconciler {
             if *outcome == Outcome::Begun {
                 loads.insert(step.unit.clone(), view.pulls.go_on(&step.unit, hash, now));
             } else {
-                view.pulls.0.remove(&step.unit);
+                view.pulls.end(&step.unit, now);
             }
         }
         let left = steps.into_iter().zip(outcomes).filter_map(|(step, outcome)| match loads.get(&step.unit) {
@@ -157,10 +173,11 @@ impl Reconciler {
         }
     }
 
-    /// Reports whether a machine that answers pulls the image of a unit in scope.
+    /// Reports whether a machine that answers pulls the image of a unit in scope. A pull that is tried again after a failure does
+    /// not count.
     pub fn is_pulling(&self) -> bool {
-        let mut pulling = self.views.values().filter(|view| view.answers()).flat_map(|view| view.pulls.units());
-        pulling.any(|unit| self.scope.has(unit))
+        let mut answering = self.views.values().filter(|view| view.answers());
+        answering.any(|view| view.pulls.units().any(|unit| self.scope.has(unit) && !view.backoffs.contains_key(unit)))
     }
 
     /// Returns the image that a machine pulls for a unit, if it pulls one.

@@ -161,7 +161,7 @@ impl Reconciler {
     }
 
     /// Returns for how long at most two copies of a unit ran until this step stopped one: the time since the unit was
-    /// placed on its new machine.
+    /// placed on its new machine, or since that machine had its image.
     fn overlap(&self, at: Timestamp, machine: MachineId, step: &Step, outcome: &Outcome) -> Option<Duration> {
         if step.action != Action::Unload || !matches!(outcome, Outcome::Done) {
             return None;
@@ -169,6 +169,8 @@ impl Reconciler {
         let placement = self.snapshot.placements.get(&step.unit).filter(|placement| placement.machine != machine)?;
         let states = self.snapshot.states.get(&step.unit)?;
         let ran = |machine| states.get(machine).is_some_and(UnitState::runs);
-        (ran(&machine) && ran(&placement.machine)).then(|| at.since(placement.since))
+        let pulled = self.views.get(&placement.machine).and_then(|view| view.pulls.ended_at(&step.unit));
+        let since = pulled.map_or(placement.since, |pulled| pulled.max(placement.since));
+        (ran(&machine) && ran(&placement.machine)).then(|| at.since(since))
     }
 }

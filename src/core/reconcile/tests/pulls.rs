@@ -99,6 +99,7 @@ fn a_replacement_whose_image_cannot_be_pulled_leaves_the_earlier_version_alone()
     assert!(runs_on(&stage, 1) && stage.placement(WEB).machine == id(1));
     let backoff = stage.reconciler.backoffs().next().unwrap().1;
     assert_eq!(backoff.said, "manifest unknown");
+    assert!(!stage.reconciler.is_pulling(), "a command does not wait for what may fail again");
     assert!((10..20).contains(&backoff.times), "the registry is asked less and less often: {}", backoff.times);
 }
 
@@ -118,6 +119,11 @@ fn a_container_of_either_class_runs_on_a_drained_machine_until_the_next_one_has_
         let start = done.iter().rposition(|step| step == "start web on m2").unwrap();
         assert_eq!(stop < start, gap, "{class}: {done:?}");
         assert!(runs_on(&stage, 2) && !runs_on(&stage, 1), "{class}");
+        let overlap = stage.log.iter().find_map(|kind| match kind {
+            EventKind::StepEnded(StepEnd { action: Action::Unload, overlap, .. }) => Some(*overlap),
+            _ => None,
+        });
+        assert!(overlap.unwrap().unwrap_or_default() < SECOND * 5, "{class}: the pull is no overlap: {overlap:?}");
     }
 }
 
