@@ -332,6 +332,7 @@ fn start_container() -> [UnitCommand; 1] {
         file: Arc::new(UnitFile::parse(NGINX).unwrap()),
         path: "web.container".to_owned(),
         template: false,
+        contents: Contents::new(),
     };
     [UnitCommand { verb: Verb::Start, unit: "web.container".parse().unwrap(), file: Some(file), replace: false }]
 }
