@@ -6,6 +6,7 @@ use std::iter::Peekable;
 
 use clap::Arg;
 use clap::Command;
+use clap::builder::Resettable;
 
 use super::error::CommandError;
 use crate::remote::ssh_config::StrictHostKey;
@@ -23,7 +24,9 @@ const STRICT: &str = "strict-host-key-checking";
 pub(super) fn command(muster: Command) -> Command {
     let command = muster.name("fleetctl").version(VERSION);
     let optional = |command: Command, name: &str| {
-        command.mut_subcommand(name, |command| command.mut_arg("units", |units| units.required(false)))
+        command.mut_subcommand(name, |command| {
+            command.mut_arg("units", |units| units.required(false).required_unless_present(Resettable::Reset))
+        })
     };
     FOR_UNITS.into_iter().fold(command, optional)
 }
