@@ -23,6 +23,8 @@ pub enum UnitChange {
     New,
     /// Its file differs.
     Changed,
+    /// Its file is the same, and it is to be started.
+    Start,
     /// Its file is the same.
     Same,
     /// The folder has it no longer.
@@ -50,26 +52,36 @@ pub fn with_secrets(snapshot: &Snapshot, applications: Vec<Application>) -> Vec<
     applications.into_iter().map(with).collect()
 }
 
-/// Returns what changes about each unit of an application.
+/// Returns what changes about each unit of an application, if all of these are applied. A unit may come from another of them
+/// that does not have it any more.
 pub fn changes(
     snapshot: &Snapshot,
     application: &Application,
+    all: &[Application],
 ) -> Result<BTreeMap<UnitName, UnitChange>, OtherApplication> {
     let mut changes = BTreeMap::new();
+    let gives_up =
+        |owner: &str, unit: &UnitName| all.iter().any(|other| other.name == owner && !other.units.contains_key(unit));
+    let starts = started(all);
     for (unit, ApplicationUnit { file, .. }) in &application.units {
         let known = snapshot.file(unit);
         let owner = known.and_then(|known| known.application()).filter(|owner| *owner != application.name);
+        let owner = owner.filter(|owner| !gives_up(owner, unit));
         if let Some(owner) = owner {
             return Err(OtherApplication { unit: unit.clone(), owner: owner.to_owned() });
         }
         let change = match snapshot.units.get(unit) {
             None => UnitChange::New,
-            Some(known) if known.hash == file.hash() => UnitChange::Same,
+            Some(known) if known.hash == file.hash() => match verb_for(snapshot, &starts, unit).goal() {
+                Some(goal) if known.desired < goal => UnitChange::Start,
+                _ => UnitChange::Same,
+            },
             Some(_) => UnitChange::Changed,
         };
         changes.insert(unit.clone(), change);
     }
-    for unit in units_of(snapshot, &application.name) {
+    let is_elsewhere = |unit: &&UnitName| all.iter().any(|other| other.units.contains_key(*unit));
+    for unit in units_of(snapshot, &application.name).filter(|unit| !is_elsewhere(unit)) {
         changes.entry(unit.clone()).or_insert(UnitChange::Removed);
     }
     Ok(changes)
@@ -85,24 +97,33 @@ pub fn units_of<'a>(snapshot: &'a Snapshot, application: &'a str) -> impl Iterat
 /// are submitted, units that a timer, a socket or a path unit starts are loaded, and all others are started.
 pub fn commands(snapshot: &Snapshot, applications: &[Application]) -> Vec<(Verb, Vec<UnitCommand>)> {
     let units = || applications.iter().flat_map(|application| &application.units);
-    let started: BTreeSet<UnitName> = units().filter_map(|(name, unit)| activated(name, &unit.file)).collect();
-    let verb_for = |unit: &UnitName| {
-        let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
-        let waits = unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service));
-        match () {
-            () if unit.is_template() => Verb::Submit,
-            () if waits && !is_launched => Verb::Load,
-            () => Verb::Start,
-        }
-    };
+    let starts = started(applications);
     let of = |verb: Verb| {
-        let commands = units().filter(move |(unit, _)| verb_for(unit) == verb).map(move |(unit, local)| {
-            let replace = snapshot.units.get(unit).is_some_and(|known| known.hash != local.file.hash());
-            UnitCommand { verb, unit: unit.clone(), file: Some(local_file(local)), replace }
-        });
+        let commands =
+            units().filter(|(unit, _)| verb_for(snapshot, &starts, unit) == verb).map(move |(unit, local)| {
+                let replace = snapshot.units.get(unit).is_some_and(|known| known.hash != local.file.hash());
+                UnitCommand { verb, unit: unit.clone(), file: Some(local_file(local)), replace }
+            });
         (verb, commands.collect::<Vec<_>>())
     };
     [Verb::Submit, Verb::Load, Verb::Start].map(of).into_iter().filter(|(_, commands)| !commands.is_empty()).collect()
+}
+
+/// Returns the units that timers, sockets and path units of applications start.
+fn started(applications: &[Application]) -> BTreeSet<UnitName> {
+    let units = applications.iter().flat_map(|application| &application.units);
+    units.filter_map(|(name, unit)| activated(name, &unit.file)).collect()
+}
+
+/// Returns what is done with a unit. One that another unit starts is only loaded, unless it was started before.
+fn verb_for(snapshot: &Snapshot, started: &BTreeSet<UnitName>, unit: &UnitName) -> Verb {
+    let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
+    let waits = unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service));
+    match () {
+        () if unit.is_template() => Verb::Submit,
+        () if waits && !is_launched => Verb::Load,
+        () => Verb::Start,
+    }
 }
 
 fn local_file(unit: &ApplicationUnit) -> LocalFile {

@@ -12,7 +12,6 @@ use super::Application;
 use super::ApplicationUnit;
 use super::BadApplication;
 use super::companions;
-use super::companions::Word;
 use crate::core::unit::Contents;
 use crate::core::unit::Hash;
 use crate::core::unit::UnitFile;
@@ -155,24 +154,24 @@ fn finish(
         return Err(BadApplication::Written { path, option: option.name.clone() });
     }
     let on_host = companions::folder_on_host(unit);
-    let (mut text, mut named, mut warnings) = (String::new(), BTreeSet::new(), Vec::new());
+    let (mut text, mut named) = (String::new(), BTreeSet::new());
     for option in merged.options() {
-        let mut found: Vec<Word<'_>> = Vec::new();
-        for word in companions::words(&option.value) {
+        let found = companions::words(option);
+        for word in &found {
             let (option, value) = (option.name.clone(), option.value.clone());
-            if !companions::is_inside(word.path) {
+            if !companions::is_inside(&word.path) {
                 return Err(BadApplication::Outside { path, option, value });
             }
-            if folder.join(word.path).exists() {
-                named.insert(word.path.to_owned());
-                found.push(word);
-            } else {
-                let why = "the folder has no such file, so the path is left as it is";
-                warnings.push(format!("WARNING: Unit {unit}: {option}={value}: ./{}: {why}", word.path));
+            if !folder.join(&word.path).exists() {
+                return Err(BadApplication::NoSuchFile { path, option, value, word: word.path.clone() });
             }
+            named.insert(word.path.clone());
         }
         let value = companions::replace(&option.value, &found, &on_host);
         text.push_str(&format!("[{}]\n{}={value}\n", option.section, option.name));
+    }
+    if !named.is_empty() && unit.as_str().contains('\\') {
+        return Err(BadApplication::Backslash(path));
     }
     text.push_str(&format!("[X-Muster]\nApplication={application}\n"));
     let (mut contents, mut bytes) = (Contents::new(), 0);
@@ -186,14 +185,23 @@ fn finish(
         return Err(BadApplication::TooMuch { unit: unit.clone(), bytes, limit: CONTENT_LIMIT });
     }
     let file = UnitFile::parse(&text).map_err(|error| BadApplication::Invalid { path: path.clone(), error })?;
-    Ok(ApplicationUnit { file: Arc::new(file), path, contents, warnings })
+    Ok(ApplicationUnit { file: Arc::new(file), path, contents })
 }
 
 /// Reads files, and all files in folders, by their paths in a folder.
 fn files_below(folder: &Path, named: BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, BadApplication> {
     let (mut files, mut open) = (BTreeMap::new(), Vec::from_iter(named));
+    let canonical =
+        |path: &Path| fs::canonicalize(path).map_err(|error| BadApplication::Unreadable(path.to_owned(), error));
+    let inside = canonical(folder)?;
     while let Some(path) = open.pop() {
         let whole = folder.join(&path);
+        if path.chars().any(char::is_control) {
+            return Err(BadApplication::FileName(whole));
+        }
+        if !canonical(&whole)?.starts_with(&inside) {
+            return Err(BadApplication::Link(whole));
+        }
         if whole.is_dir() {
             let inner = entries(&whole)?;
             open.extend(inner.iter().map(|inner| format!("{path}/{}", name_of(inner))));

@@ -36,8 +36,6 @@ pub struct ApplicationUnit {
     pub path: PathBuf,
     /// The contents of the files that go with it.
     pub contents: Contents,
-    /// What the operator should know about it.
-    pub warnings: Vec<String>,
 }
 
 /// An application, as its folder has it.
@@ -124,6 +122,27 @@ pub enum BadApplication {
         /// The error.
         error: BadUnitName,
     },
+    /// The folder has no file of this path.
+    #[error("{}: {option}={value}: the folder has no ./{word}; write the path without `./` if it is one of the host", .path.display())]
+    NoSuchFile {
+        /// The unit file.
+        path: PathBuf,
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// The path.
+        word: String,
+    },
+    /// A symbolic link leads out of the folder.
+    #[error("{}: the link leads out of the folder", .0.display())]
+    Link(PathBuf),
+    /// The name of a file has a character that a unit file cannot have.
+    #[error("{:?}: the name has a control character", .0)]
+    FileName(PathBuf),
+    /// systemd reads a backslash in a path as an escape.
+    #[error("{}: a unit with a backslash in its name can have no files", .0.display())]
+    Backslash(PathBuf),
     /// A path leaves the folder.
     #[error("{}: {option}={value}: the path leaves the folder", .path.display())]
     Outside {

@@ -71,9 +71,6 @@ pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult 
     let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
     let applications = application::with_secrets(&snapshot, applications);
     let changes = checked(&snapshot, &applications)?;
-    for warning in applications.iter().flat_map(|it| it.units.values()).flat_map(|unit| &unit.warnings) {
-        ui::status(warning);
-    }
     let problems = carry_out(context, args, &cluster, &snapshot, &applications, &changes).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     let (problems, is_pruned) = problems?;
@@ -161,9 +158,10 @@ fn checked(snapshot: &Snapshot, applications: &[Application]) -> Result<Changes,
     for command in application::commands(snapshot, applications).iter().flat_map(|(_, commands)| commands) {
         command::decide(snapshot, command)?;
     }
-    let changes = applications.iter().map(|it| Ok((it.name.clone(), application::changes(snapshot, it)?)));
+    let changes =
+        applications.iter().map(|it| Ok((it.name.clone(), application::changes(snapshot, it, applications)?)));
     changes.collect::<Result<Changes, application::OtherApplication>>().map_err(|error| {
-        let hint = format!("`muster destroy {}` takes it out of that application.", error.unit);
+        let hint = format!("Name the folders of both in one `muster apply`, or `muster destroy {}` first.", error.unit);
         CommandError::usage(error.to_string()).hint(hint)
     })
 }
@@ -189,7 +187,7 @@ fn print_plan(changes: &Changes, args: &ApplyArgs) -> ExitStatus {
     }
     let kinds: BTreeSet<&str> =
         changes.iter().flat_map(|(_, units)| units.values()).map(|it| word(*it, args.prune)).collect();
-    let pending = kinds.iter().any(|kind| ["new", "changed", "destroyed"].contains(kind));
+    let pending = kinds.iter().any(|kind| ["new", "changed", "to start", "destroyed"].contains(kind));
     if args.detailed_exitcode && pending { ExitStatus::ChangesPending } else { ExitStatus::Done }
 }
 
@@ -198,6 +196,7 @@ const fn word(change: UnitChange, prune: bool) -> &'static str {
     match change {
         UnitChange::New => "new",
         UnitChange::Changed => "changed",
+        UnitChange::Start => "to start",
         UnitChange::Same => "unchanged",
         UnitChange::Removed if prune => "destroyed",
         UnitChange::Removed => "not in the folder",
@@ -206,13 +205,14 @@ const fn word(change: UnitChange, prune: bool) -> &'static str {
 
 /// Sums up what was done to an application.
 fn summary(name: &str, units: &BTreeMap<UnitName, UnitChange>, is_pruned: bool) -> String {
-    let changes = [UnitChange::New, UnitChange::Changed, UnitChange::Same, UnitChange::Removed];
+    let changes = [UnitChange::New, UnitChange::Changed, UnitChange::Start, UnitChange::Same, UnitChange::Removed];
     let parts = changes.into_iter().filter_map(|kind| {
         let count = units.values().filter(|change| **change == kind).count();
-        (count > 0).then(|| format!("{count} {}", word(kind, is_pruned)))
+        let word = if kind == UnitChange::Start { "started" } else { word(kind, is_pruned) };
+        (count > 0).then(|| format!("{count} {word}"))
     });
     let left = units.iter().filter(|(_, change)| **change == UnitChange::Removed && !is_pruned);
     let left: Vec<&str> = left.map(|(unit, _)| unit.as_str()).collect();
-    let hint = if left.is_empty() { String::new() } else { format!(" ({}: --prune destroys them)", left.join(", ")) };
+    let hint = if left.is_empty() { String::new() } else { format!(" (--prune destroys {})", left.join(", ")) };
     format!("Application {name}: {}{hint}\n", parts.collect::<Vec<_>>().join(", "))
 }

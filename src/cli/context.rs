@@ -243,6 +243,9 @@ impl Context {
     fn cluster_in(&self, store: SharedStore) -> Result<ClusterContext, CommandError> {
         let (token, location, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         let identity = self.secret_identity().map_err(|error| error.source.to_string());
+        let path = self.settings.secret_identity.as_deref().map(|path| path.display().to_string());
+        let path = path.unwrap_or_else(|| "the file of the private key".to_owned());
+        let identity = identity.and_then(|read| read.ok_or_else(|| format!("{path} on {host} does not exist")));
         let secrets = SecretSource::new(store.clone(), self.keys()?, identity);
         Ok(ClusterContext {
             name: format!("{token} in {location}, made on {host}"),

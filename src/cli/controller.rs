@@ -20,6 +20,7 @@ use crate::control::leasing;
 use crate::runner::LeaderSettings;
 use crate::runner::Pulse;
 use crate::runner::Supervision;
+use crate::store::layout;
 use crate::ui;
 use crate::ui::messages;
 use reload::reload_on_hangup;
@@ -49,6 +50,10 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let (settings, receiver) = watch::channel(args.leader_settings(context)?);
     let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
     let cluster = context.cluster().await?;
+    let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
+    if let Some(why) = cluster.secrets.why_blind().filter(|_| !snapshot.secrets.is_empty()) {
+        ui::warn(&format!("this controller loads no unit with a secret, because it cannot read secrets: {why}"));
+    }
     let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
         service.shows(&status);

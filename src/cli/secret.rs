@@ -211,7 +211,7 @@ async fn set(context: &Context, args: &SetArgs) -> CommandResult {
         if !units.is_empty() {
             let names: Vec<&str> = units.iter().map(UnitName::as_str).collect();
             ui::note(&format!(
-                "{} get the new value: a controller replaces them, or the next `muster sweep`",
+                "the new value comes with a controller, or with the next `muster sweep`: {}",
                 names.join(", ")
             ));
         }

@@ -21,14 +21,19 @@ pub struct SecretSource(Option<Arc<Source>>);
 struct Source {
     store: SharedStore,
     keys: Keyspace,
-    /// The private keys; an error if they cannot be read, `None` if there are none.
-    identity: Result<Option<Identity>, String>,
+    /// The private keys, or why there are none.
+    identity: Result<Identity, String>,
 }
 
 impl SecretSource {
     /// Makes the source of a process with these private keys, or with the reason why it has none.
-    pub fn new(store: SharedStore, keys: Keyspace, identity: Result<Option<Identity>, String>) -> Self {
+    pub fn new(store: SharedStore, keys: Keyspace, identity: Result<Identity, String>) -> Self {
         Self(Some(Arc::new(Source { store, keys, identity })))
+    }
+
+    /// Returns why this process can read no secrets, if it cannot.
+    pub fn why_blind(&self) -> Option<&str> {
+        self.0.as_ref()?.identity.as_ref().err().map(String::as_str)
     }
 
     /// Fills in the values of the secrets of the units that a visit loads, or for each the reason why it has none.
@@ -45,11 +50,9 @@ impl SecretSource {
     }
 
     async fn fetch(&self, name: &SecretName) -> Result<Arc<secrecy::SecretSlice<u8>>, String> {
-        let missing =
-            || format!("secret {name} cannot be read: this process has no private key (`muster secret init`)");
-        let source = self.0.as_deref().ok_or_else(missing)?;
-        let identity = source.identity.as_ref().map_err(|why| format!("secret {name} cannot be read: {why}"))?;
-        let identity = identity.as_ref().ok_or_else(missing)?;
+        let unread = |why: &str| format!("secret {name} cannot be read: {why}");
+        let source = self.0.as_deref().ok_or_else(|| unread("this process has no private key"))?;
+        let identity = source.identity.as_ref().map_err(|why| unread(why))?;
         let fetched = secret::fetch(&*source.store, &source.keys, identity, name).await;
         fetched.map(|secret| Arc::new(secret.value)).map_err(|error| error.to_string())
     }

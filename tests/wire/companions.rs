@@ -137,6 +137,12 @@ fn the_secrets_of_a_unit_reach_the_host_byte_by_byte_for_root_alone_and_go_with_
     assert_eq!((mode(&folder), mode(&host.path("run/muster"))), (0o700, 0o700));
     assert!(!host.path("run/muster/unsealed").exists());
 
+    // A value that a user has changed or removed is written again.
+    let seen = || host.visit(&look(5)).observation.unwrap().units.unwrap()[&unit("web.service")].hash;
+    assert!(seen() != Hash::NONE);
+    fs::remove_file(folder.join("db")).unwrap();
+    assert_eq!(seen(), Hash::NONE);
+
     let report = host.visit(&replacing(with_secrets("web.service", &[("db", Ok(b"new"))]), 1));
     assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Done));
     assert!(fs::read(folder.join("db")).unwrap() == b"new" && !folder.join("tls.key").exists());

@@ -75,8 +75,8 @@ m_secret() {
 m_lay_secrets() {
   for m_u in $m_secrets; do
     case $m_fresh in *" $m_u "*) ;; *) continue ;; esac
-    m_out=$(mkdir -p "$m_run/secrets" && rm -rf -- "$m_run/secrets/$m_u" && mv -f -- "$m_run/unsealed/$m_u" "$m_run/secrets/" 2>&1) ||
-      m_said "load $m_u" "$m_out"
+    m_out=$(mkdir -p "$m_run/secrets" "$m_run/seals" && (cd "$m_run/unsealed/$m_u" && sha1sum -- * >"$m_run/seals/$m_u") &&
+      rm -rf -- "$m_run/secrets/$m_u" && mv -f -- "$m_run/unsealed/$m_u" "$m_run/secrets/" 2>&1) || m_said "load $m_u" "$m_out"
   done
 }
 # Writes the Quadlet file $2 of the service $1 to where Podman reads it before the earlier one.
@@ -266,7 +266,7 @@ m_unload() {
   for m_u in "$@"; do
     m_u=${m_u##*/}
     [ ! -e "$m_run/sums/$m_u" ] || rm -rf -- "$m_files/$m_u" "$m_run/sums/$m_u"
-    [ ! -e "$m_run/secrets/$m_u" ] || rm -rf -- "$m_run/secrets/$m_u"
+    [ ! -e "$m_run/seals/$m_u" ] || rm -rf -- "$m_run/secrets/$m_u" "$m_run/seals/$m_u"
   done
 }
 # Asks once in each shell how often the host had a soft-reboot (systemd 254 and later). That ends every unit and process,
@@ -486,6 +486,12 @@ m_restarts() {
   m_say restarts
   systemctl show --property=Id,NRestarts -- "$@" 2>/dev/null
 }
+# Finds the units whose files in the folder $2 are not those with the hashes in the folder $1.
+m_compare() {
+  for m_u in "$1"/*; do
+    [ ! -e "$m_u" ] || (cd "$2/${m_u##*/}" && sha1sum --check --status "$m_u") 2>/dev/null || m_drifted="$m_drifted${m_u##*/} "
+  done
+}
 m_look() {
   [ -d "$m_units" ] && cd "$m_units" || return 0
   set -- *
@@ -499,9 +505,8 @@ m_look() {
   [ $# -gt 0 ] || { cd /; return 0; }
   [ -z "$m_sources" ] || { m_say sources; printf '%s' "$m_sources"; }
   m_drifted=
-  [ ! -d "$m_run/sums" ] || for m_u in "$m_run"/sums/*; do
-    [ ! -e "$m_u" ] || (cd "$m_files/${m_u##*/}" && sha1sum --check --status "$m_u") 2>/dev/null || m_drifted="$m_drifted${m_u##*/} "
-  done
+  [ ! -d "$m_run/sums" ] || m_compare "$m_run/sums" "$m_files"
+  [ ! -d "$m_run/seals" ] || m_compare "$m_run/seals" "$m_run/secrets"
   m_say hashes
   sha1sum -- "$@" 2>/dev/null
   for m_u in $m_lost$m_drifted; do printf '%040d  %s\n' 0 "$m_u"; done
