@@ -1,7 +1,6 @@
 //! `muster apply` and `muster diff`: makes the cluster as folders say, or shows where it differs from them.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,15 +61,12 @@ type Changes = Vec<(String, BTreeMap<UnitName, UnitChange>)>;
 pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult {
     let applications = read(&args.folders)?;
     if args.plan {
-        let snapshot = known(context).await?;
-        let applications = application::with_secrets(&snapshot, applications);
-        let changes = checked(&snapshot, &applications)?;
+        let (_, changes) = checked(&known(context).await?, applications)?;
         return Ok(print_plan(&changes, args));
     }
     let cluster = submit_to(context).await?;
     let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
-    let applications = application::with_secrets(&snapshot, applications);
-    let changes = checked(&snapshot, &applications)?;
+    let (applications, changes) = checked(&snapshot, applications)?;
     let problems = carry_out(context, args, &cluster, &snapshot, &applications, &changes).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     let (problems, is_pruned) = problems?;
@@ -93,19 +89,18 @@ async fn carry_out(
     changes: &Changes,
 ) -> Result<(Vec<Problem>, bool), CommandError> {
     let (timeouts, mut printer) = (args.wait.timeouts(context), ProgressPrinter::new(args.wait.json()));
-    let removed = removed(changes).filter(|_| args.prune);
-    let removed: Vec<UnitCommand> = removed
-        .map(|unit| UnitCommand { verb: Verb::Destroy, unit: unit.clone(), file: None, replace: false })
-        .collect();
     let mut problems = Vec::new();
     for (verb, commands) in application::commands(snapshot, applications) {
         problems.extend(verb::execute(cluster, verb, &commands, timeouts, &mut |it| printer.print(&it)).await?);
     }
     let is_pruned = args.prune && problems.is_empty();
-    if is_pruned && !removed.is_empty() {
-        problems.extend(verb::execute(cluster, Verb::Destroy, &removed, timeouts, &mut |it| printer.print(&it)).await?);
-    } else {
+    let removed = removed(changes).filter(|_| is_pruned);
+    let destroy = |unit: &UnitName| UnitCommand { verb: Verb::Destroy, unit: unit.clone(), file: None, replace: false };
+    let removed: Vec<UnitCommand> = removed.map(destroy).collect();
+    if removed.is_empty() {
         verb::collect_files(cluster).await?;
+    } else {
+        problems.extend(verb::execute(cluster, Verb::Destroy, &removed, timeouts, &mut |it| printer.print(&it)).await?);
     }
     printer.finish();
     Ok((problems, is_pruned))
@@ -115,9 +110,9 @@ async fn carry_out(
 pub(super) async fn diff(context: &Context, args: &DiffArgs) -> CommandResult {
     let applications = read(&args.folders)?;
     let snapshot = known(context).await?;
-    let applications = application::with_secrets(&snapshot, applications);
+    let (applications, changes) = checked(&snapshot, applications)?;
     let mut is_different = false;
-    for (application, (_, units)) in applications.iter().zip(&checked(&snapshot, &applications)?) {
+    for (application, (_, units)) in applications.iter().zip(&changes) {
         let text = application_diff::text(&snapshot, application, units);
         is_different |= !text.is_empty();
         ui::result(&text);
@@ -153,17 +148,19 @@ async fn known(context: &Context) -> Result<Snapshot, CommandError> {
     }
 }
 
-/// Returns what changes about each application. An error in any unit refuses all.
-fn checked(snapshot: &Snapshot, applications: &[Application]) -> Result<Changes, CommandError> {
-    for command in application::commands(snapshot, applications).iter().flat_map(|(_, commands)| commands) {
+/// Returns the applications as the cluster stores them, and what changes about each. An error in any unit refuses all.
+fn checked(snapshot: &Snapshot, applications: Vec<Application>) -> Result<(Vec<Application>, Changes), CommandError> {
+    let applications = application::with_secrets(snapshot, applications);
+    for command in application::commands(snapshot, &applications).iter().flat_map(|(_, commands)| commands) {
         command::decide(snapshot, command)?;
     }
     let changes =
-        applications.iter().map(|it| Ok((it.name.clone(), application::changes(snapshot, it, applications)?)));
-    changes.collect::<Result<Changes, application::OtherApplication>>().map_err(|error| {
+        applications.iter().map(|it| Ok((it.name.clone(), application::changes(snapshot, it, &applications)?)));
+    let changes = changes.collect::<Result<Changes, application::OtherApplication>>().map_err(|error| {
         let hint = format!("Name the folders of both in one `muster apply`, or `muster destroy {}` first.", error.unit);
         CommandError::usage(error.to_string()).hint(hint)
-    })
+    })?;
+    Ok((applications, changes))
 }
 
 /// Returns the units that are no longer in the folders of their applications.
@@ -175,8 +172,10 @@ fn removed(changes: &Changes) -> impl Iterator<Item = &UnitName> {
 fn print_plan(changes: &Changes, args: &ApplyArgs) -> ExitStatus {
     let rows = changes.iter().flat_map(|(name, units)| units.iter().map(move |(unit, change)| (name, unit, *change)));
     if args.wait.json() {
-        let record = |(name, unit, change): (&String, &UnitName, UnitChange)| json!({ "application": name, "unit": unit, "change": word(change, args.prune) });
-        ui::json(&rows.map(record).collect::<Vec<_>>());
+        let word = |change| word(change, args.prune);
+        let records =
+            rows.map(|(name, unit, change)| json!({ "application": name, "unit": unit, "change": word(change) }));
+        ui::json(&records.collect::<Vec<_>>());
     } else {
         let header = ["UNIT", "APPLICATION", "CHANGE"].map(str::to_owned).to_vec();
         let row = |(name, unit, change): (&String, &UnitName, UnitChange)| {
@@ -185,9 +184,11 @@ fn print_plan(changes: &Changes, args: &ApplyArgs) -> ExitStatus {
         let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows.map(row)).collect();
         ui::print_table(&ui::table::lay_out(&rows, false));
     }
-    let kinds: BTreeSet<&str> =
-        changes.iter().flat_map(|(_, units)| units.values()).map(|it| word(*it, args.prune)).collect();
-    let pending = kinds.iter().any(|kind| ["new", "changed", "to start", "destroyed"].contains(kind));
+    let pending = changes.iter().flat_map(|(_, units)| units.values()).any(|change| match change {
+        UnitChange::New | UnitChange::Changed | UnitChange::Start => true,
+        UnitChange::Same => false,
+        UnitChange::Removed => args.prune,
+    });
     if args.detailed_exitcode && pending { ExitStatus::ChangesPending } else { ExitStatus::Done }
 }
 

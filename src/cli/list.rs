@@ -14,7 +14,6 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::ui;
-use crate::ui::applications;
 use crate::ui::lists;
 use crate::ui::lists::Row;
 use crate::ui::lists::View;
@@ -99,7 +98,7 @@ pub(super) async fn units(context: &Context, args: &ListArgs) -> CommandResult {
 /// Runs `muster list-applications`.
 pub(super) async fn applications(context: &Context, args: &ListArgs) -> CommandResult {
     let (snapshot, now) = look(context).await?;
-    show(context, applications::applications(&snapshot, now), args)
+    show(context, lists::applications::applications(&snapshot, now), args)
 }
 
 /// Runs `muster cat`.

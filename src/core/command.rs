@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,10 +163,20 @@ pub fn with_secrets(snapshot: &Snapshot, file: &Arc<UnitFile>) -> Arc<UnitFile> 
     with_versions(file, version).map_or_else(|| Arc::clone(file), Arc::new)
 }
 
+/// Returns a command with its file as the cluster stores it.
+fn as_stored<'a>(snapshot: &Snapshot, command: &'a UnitCommand) -> Cow<'a, UnitCommand> {
+    match &command.file {
+        Some(local) if !secrets(&local.file).is_empty() => {
+            let file = Some(LocalFile { file: with_secrets(snapshot, &local.file), ..local.clone() });
+            Cow::Owned(UnitCommand { file, ..command.clone() })
+        }
+        _ => Cow::Borrowed(command),
+    }
+}
+
 /// Decides what a command changes.
 pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, InvalidCommand> {
-    let with_secrets = |local: &LocalFile| LocalFile { file: with_secrets(snapshot, &local.file), ..local.clone() };
-    let command = &UnitCommand { file: command.file.as_ref().map(with_secrets), ..command.clone() };
+    let command = &*as_stored(snapshot, command);
     let UnitCommand { verb, unit: name, .. } = command;
     if !snapshot.is_readable(name) {
         let why = snapshot.unreadable_of(name).map(|(key, record)| format!("{key}: {}", record.why));

@@ -21,4 +21,5 @@ pub mod secrets;
 pub mod similar;
 pub mod simulated_host;
 pub mod simulation;
+mod text_record;
 pub mod unit;

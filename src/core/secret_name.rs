@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::Serialize;
+use crate::core::text_record::text_record;
 
 /// The longest file name on Linux, in bytes (`NAME_MAX`, limits.h(0p)).
 const NAME_MAX: usize = 255;
@@ -55,18 +54,7 @@ impl fmt::Debug for SecretName {
     }
 }
 
-impl Serialize for SecretName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_record!(SecretName);
 
 #[cfg(test)]
 mod tests {

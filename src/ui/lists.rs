@@ -1,6 +1,7 @@
 //! The three lists of a snapshot: the columns, legends and order of fleet, with names, health and ages beside them, and
 //! the same rows as JSON.
 
+pub mod applications;
 pub mod secrets;
 
 use std::collections::BTreeMap;
@@ -58,13 +59,6 @@ pub enum BadFields {
 pub struct Column<R> {
     name: &'static str,
     cell: fn(&R, bool) -> Option<String>,
-}
-
-impl<R> Column<R> {
-    /// Makes a column.
-    pub const fn new(name: &'static str, cell: fn(&R, bool) -> Option<String>) -> Self {
-        Self { name, cell }
-    }
 }
 
 /// A row of a list.

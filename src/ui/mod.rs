@@ -3,7 +3,6 @@
 //! This layer renders values. It does not decide anything, and knows nothing of `cli`, `control` or `playbook`.
 
 pub mod application_diff;
-pub mod applications;
 pub mod error;
 pub mod event;
 pub mod explanation;

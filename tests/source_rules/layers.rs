@@ -32,7 +32,16 @@ const LAYERS: &[&[&str]] = &[
         "core/simulated_host",
     ],
     &["core/model", "core/unit"],
-    &["core/hex", "core/machine_id", "core/sanitize", "core/secret_name", "core/secrets", "core/similar", "difference"],
+    &[
+        "core/hex",
+        "core/machine_id",
+        "core/sanitize",
+        "core/secret_name",
+        "core/secrets",
+        "core/similar",
+        "core/text_record",
+        "difference",
+    ],
 ];
 
 #[test]

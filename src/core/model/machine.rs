@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::MachineId;
 use super::Timestamp;
+use crate::core::text_record::text_record;
 use crate::core::unit::UnitName;
 
 /// A host that has joined the cluster. The store keeps it under `machines/<id>`.
@@ -164,18 +165,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl Serialize for Address {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_record!(Address);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Timestamp;
 use crate::core::hex::hex_identity;
+use crate::core::text_record::text_record;
 
 /// A random number that each `secret set` makes anew. Another encryption of the same value keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,8 +55,7 @@ pub struct SecretRecord {
 }
 
 /// The public key of a recipient: an X25519 key of age, `age1…`. Its checksum is not checked here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecipientKey(String);
 
 /// The text is not a public key of age. Nothing was changed.
@@ -93,12 +93,7 @@ impl fmt::Display for RecipientKey {
     }
 }
 
-impl<'de> Deserialize<'de> for RecipientKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_record!(RecipientKey);
 
 /// A recipient: an operator or a controller that can read the secrets of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

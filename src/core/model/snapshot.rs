@@ -176,36 +176,22 @@ impl Snapshot {
 
     /// Takes the records that other processes than the leader write from a newer snapshot.
     pub fn renew(&mut self, newer: Self) {
-        let Self {
-            cluster,
-            size,
-            machines,
-            failover_overrides,
-            files,
-            contents,
-            units,
-            secrets,
-            recipients,
-            unreadable,
-            ..
-        } = newer;
-        // A machine that leaves takes these records with it. If it has joined again, they are written anew.
-        let (newer_health, newer_foreign) = (newer.health, newer.foreign);
         *self = Self {
-            cluster,
-            size,
-            machines,
-            failover_overrides,
-            files,
-            contents,
-            units,
-            secrets,
-            recipients,
-            unreadable,
-            health: kept(&mut self.health, &newer_health),
+            cluster: newer.cluster,
+            size: newer.size,
+            machines: newer.machines,
+            failover_overrides: newer.failover_overrides,
+            files: newer.files,
+            contents: newer.contents,
+            units: newer.units,
+            secrets: newer.secrets,
+            recipients: newer.recipients,
+            unreadable: newer.unreadable,
+            // A machine that leaves takes these records with it. If it has joined again, they are written anew.
+            health: kept(&mut self.health, &newer.health),
             placements: std::mem::take(&mut self.placements),
             states: std::mem::take(&mut self.states),
-            foreign: kept(&mut self.foreign, &newer_foreign),
+            foreign: kept(&mut self.foreign, &newer.foreign),
             leases: std::mem::take(&mut self.leases),
             serial: self.serial,
             restored: self.restored,

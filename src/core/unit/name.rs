@@ -6,8 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::Serialize;
+use crate::core::text_record::text_record;
 
 /// The longest unit name in fleet, in bytes.
 const FLEET_MAX: usize = 256;
@@ -315,18 +314,7 @@ impl fmt::Debug for UnitName {
     }
 }
 
-impl Serialize for UnitName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for UnitName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_record!(UnitName);
 
 #[cfg(test)]
 mod tests;

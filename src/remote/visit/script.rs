@@ -4,6 +4,7 @@
 //! received only half of it runs none of it. Every word from outside this file is quoted. This module does no I/O; the
 //! module `report` reads the output.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -242,11 +243,7 @@ fn write_companions(visit: &Visit, hash: Hash, unit: &str) -> Result<String, Scr
             let why = format!("the store does not have the file that goes with it: {path}");
             return Ok(format!("m_lacks {unit} {} && ", quote(&why)?));
         };
-        let text = std::str::from_utf8(content).ok().and_then(|text| quote(text).ok());
-        let _ = match text {
-            Some(text) => write!(commands, "m_beside {unit} {path} {hash} {text} && "),
-            None => write!(commands, "m_beside {unit} {path} {hash} {} y && ", STANDARD.encode(content)),
-        };
+        let _ = write!(commands, "m_beside {unit} {path} {hash} {} && ", content_words(content));
     }
     write_secrets(visit, hash, unit, &mut commands)?;
     Ok(commands)
@@ -265,13 +262,15 @@ fn write_secrets(visit: &Visit, hash: Hash, unit: &str, commands: &mut String) -
                 return Ok(());
             }
         };
-        let text = std::str::from_utf8(value).ok().and_then(|text| quote(text).ok());
-        let _ = match text {
-            Some(text) => write!(commands, "m_secret {unit} {name} {text} && "),
-            None => write!(commands, "m_secret {unit} {name} {} y && ", STANDARD.encode(value)),
-        };
+        let _ = write!(commands, "m_secret {unit} {name} {} && ", content_words(value));
     }
     Ok(())
+}
+
+/// Returns a content as the last arguments of a function: as a text, or in base64 with a mark after it.
+fn content_words(content: &[u8]) -> Cow<'_, str> {
+    let text = std::str::from_utf8(content).ok().and_then(|text| quote(text).ok());
+    text.unwrap_or_else(|| format!("{} y", STANDARD.encode(content)).into())
 }
 
 /// Returns the arguments of the function that looks for an image and pulls it.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::lists::Column;
-use super::lists::Row;
+use super::Column;
+use super::Row;
 use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -28,14 +28,17 @@ pub struct ApplicationRow {
 
 impl Row for ApplicationRow {
     const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("application", |row, _| Some(row.application.clone())),
-        Column::new("units", |row, _| Some(row.units.len().to_string())),
-        Column::new("running", |row, _| Some(format!("{}/{}", row.well.len(), row.wanted.len()))),
-        Column::new("machines", |row, _| Some(row.machines.iter().cloned().collect::<Vec<_>>().join(","))),
-        Column::new("missing", |row, _| {
-            let missing = row.wanted.difference(&row.well).map(UnitName::as_str);
-            Some(missing.collect::<Vec<_>>().join(","))
-        }),
+        Column { name: "application", cell: |row, _| Some(row.application.clone()) },
+        Column { name: "units", cell: |row, _| Some(row.units.len().to_string()) },
+        Column { name: "running", cell: |row, _| Some(format!("{}/{}", row.well.len(), row.wanted.len())) },
+        Column { name: "machines", cell: |row, _| Some(row.machines.iter().cloned().collect::<Vec<_>>().join(",")) },
+        Column {
+            name: "missing",
+            cell: |row, _| {
+                let missing = row.wanted.difference(&row.well).map(UnitName::as_str);
+                Some(missing.collect::<Vec<_>>().join(","))
+            },
+        },
     ];
     const USUAL: &'static str = "application,units,running,machines,missing";
     const FLEET: &'static str = Self::USUAL;
