@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use secrecy::ExposeSecret as _;
 
 use crate::core::explain;
 use crate::core::model::DesiredState;
@@ -133,8 +135,16 @@ async fn ask(
         detail: error.to_string(),
         hint: None,
     })?;
+    let login = match &pull.login {
+        Some(name) => context.secrets.fetch(name).await,
+        None => Ok(Arc::default()),
+    };
+    let stdin = match login {
+        Ok(login) => Bytes::copy_from_slice(login.expose_secret()),
+        Err(why) => return Ok(Prefetched::Failed(why)),
+    };
     let limit = Some(PULL_LIMIT + MARGIN);
-    let command = Command { script, run_as: Some(RunAs::root()), limit, ..Command::default() };
+    let command = Command { script, stdin, run_as: Some(RunAs::root()), limit, ..Command::default() };
     let (target, _) = runner::route(&context.remote, snapshot, machine).await;
     let mut answer = CapturedOutput::with_limit(BYTES);
     context.remote.exec(&target, &command, &mut answer).await?;

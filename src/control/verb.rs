@@ -189,8 +189,8 @@ async fn store_desired_state(
         let (snapshot, revisions) = read(context).await?;
         let decisions = decide(&snapshot, &left, &mut stored.problems)?;
         let reached = reached(&snapshot, &decisions);
-        let activation = command::activation_warnings(&snapshot, commands);
-        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings).chain(&activation) {
+        let together = command::command_warnings(&snapshot, commands);
+        for warning in decisions.iter().flat_map(|(_, decision)| &decision.warnings).chain(&together) {
             if warned.insert(warning.clone()) {
                 on_progress(Progress::Warning(warning));
             }

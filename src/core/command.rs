@@ -4,11 +4,14 @@
 
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+pub use warnings::command_warnings;
 
 use crate::core::model::DesiredState;
 use crate::core::model::MachineId;
@@ -27,7 +30,10 @@ use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 use crate::core::unit::Warning;
 use crate::core::unit::WarningKind;
+use crate::core::unit::credentials;
+use crate::core::unit::pulls;
 use crate::core::unit::quadlet_fault;
+use crate::core::unit::registry_login;
 use crate::core::unit::secrets;
 use crate::core::unit::with_versions;
 
@@ -121,6 +127,9 @@ pub enum InvalidCommand {
     /// The unit has no process that could read a secret.
     #[error("Unit {0}: [X-Muster] Secret=: only a service or a container gets secrets")]
     NoProcess(UnitName),
+    /// The unit pulls no image that would need a login.
+    #[error("Unit {0}: [X-Muster] RegistryLogin=: only a .container, an .image or a .build file pulls an image")]
+    NoPull(UnitName),
     /// The Quadlet file cannot become a unit.
     #[error("Unit {0}: {1}")]
     Quadlet(UnitName, String),
@@ -201,7 +210,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     let file = if verb.creates() { replacement(snapshot, command, *known, &mut warnings)? } else { None };
     if let Some(file) = &file {
         check(snapshot, name, file, &mut warnings)?;
-        unit.hash = file.hash();
+        take_file(&mut unit, snapshot.files.get(&known.hash), file);
     }
     match verb {
         Verb::Submit => {}
@@ -220,56 +229,11 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         Verb::Stop => unit.desired = DesiredState::Loaded,
         Verb::Restart => {
             unit.restarts = unit.restarts.saturating_add(u64::from(unit.desired == DesiredState::Launched));
-            (unit.desired, unit.revive) = (DesiredState::Launched, false);
+            (unit.desired, unit.revive, unit.reload) = (DesiredState::Launched, false, None);
         }
     }
     let change = if unit == *known && file.is_none() { DesiredChange::Nothing } else { DesiredChange::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
-}
-
-/// Returns a warning for each timer, socket or path unit that would start a unit which is on no machine, and for each that
-/// still starts a unit which these commands stop or remove.
-pub fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
-    let places = |unit: &UnitName| {
-        let named = commands.iter().find(|command| command.unit == *unit);
-        match named {
-            Some(command) => matches!(command.verb.goal(), Some(DesiredState::Loaded | DesiredState::Launched)),
-            None => snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive),
-        }
-    };
-    let mut warnings = Vec::new();
-    for UnitCommand { verb, unit, file, .. } in commands {
-        let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
-        let file = file.as_ref().map(|file| &file.file).or_else(|| snapshot.file(unit));
-        let activated = file.and_then(|file| activated(unit, file)).filter(|_| !ends && *verb != Verb::Submit);
-        let activated = activated.map(|service| {
-            let mut named = commands.iter().map(|command| &command.unit);
-            let named = named.find(|unit| unit.of_systemd() == service.as_str()).cloned();
-            named.unwrap_or_else(|| snapshot.unit_of_service(&service))
-        });
-        if let Some(activated) = activated.filter(|activated| !places(activated)) {
-            let requirements = file.and_then(|file| Requirements::of(unit, file).ok());
-            let is_tied = requirements.is_some_and(|(requirements, _)| requirements.machine_of.contains(&activated));
-            let load = format!("`muster load {activated}` first.");
-            let remedy = if is_tied {
-                load
-            } else {
-                format!("Unless the hosts have it: write `MachineOf={activated}` into [X-Fleet] of {unit}, and {load}")
-            };
-            warnings.push(format!("WARNING: Unit {unit} starts {activated}, which is on no machine. {remedy}"));
-        }
-        let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
-            let starts = snapshot.file(activator).and_then(|file| self::activated(activator, file));
-            let is_launched = snapshot.units.get(*activator).is_some_and(|unit| unit.desired == DesiredState::Launched);
-            starts.is_some_and(|service| unit.of_systemd() == service.as_str())
-                && is_launched
-                && !commands.iter().any(|other| other.unit == **activator)
-        });
-        warnings.extend(
-            activators.map(|activator| format!("WARNING: Unit {activator}, which starts {unit}, is still launched.")),
-        );
-    }
-    warnings
 }
 
 /// Returns the unit that a timer, a socket or a path unit starts. A socket that accepts connections starts instances.
@@ -298,6 +262,15 @@ fn is_dead_somewhere(snapshot: &Snapshot, name: &UnitName, unit: Unit) -> bool {
     };
     let states = || snapshot.states.get(name).into_iter().flat_map(BTreeMap::values);
     unit.desired == DesiredState::Launched && states().any(is_dead)
+}
+
+/// Gives a unit its new file. A unit that reloads changed files goes on, and is asked to reload.
+fn take_file(unit: &mut Unit, before: Option<&Arc<UnitFile>>, file: &UnitFile) {
+    let reloads = unit.desired == DesiredState::Launched && before.is_some_and(|before| file.reloads_after(before));
+    unit.reload = reloads.then_some(unit.hash);
+    unit.revive &= !reloads;
+    unit.restarts = unit.restarts.saturating_add(u64::from(reloads));
+    unit.hash = file.hash();
 }
 
 /// Returns the file for a new unit: its own local file, else the template's file in the store, else the template's local
@@ -365,8 +338,11 @@ fn check(
     quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     let gets_secrets = matches!(name.kind(), UnitType::Service | UnitType::Container | UnitType::Kube);
-    if !gets_secrets && !secrets(file).is_empty() {
+    if !gets_secrets && credentials(file).next().is_some() {
         return Err(InvalidCommand::NoProcess(name.clone()));
+    }
+    if registry_login(file).is_some() && !(name.is_quadlet() && pulls(file)) {
+        return Err(InvalidCommand::NoPull(name.clone()));
     }
     let unset = secrets(file).into_iter().filter(|secret| !snapshot.secrets.contains_key(secret));
     warnings.extend(unset.map(|secret| format!("WARNING: Unit {name}: secret {secret} is not set")));
@@ -374,6 +350,7 @@ fn check(
     let counts = |warning: &&Warning| !(name.is_quadlet() && warning.kind == WarningKind::NoOptions);
     let told = file.warnings().iter().filter(counts);
     warnings.extend(told.map(|warning| format!("WARNING: Unit {name}: {warning}")));
+    warnings.extend(warnings::dependency_warnings(name, file));
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub fn steps(
 
 /// Returns the actions for one unit that belongs on a machine.
 fn one_unit(wanted: Wanted, there: Option<&UnitState>, foreign: bool) -> Vec<(Action, Reason)> {
-    let Unit { hash, desired, restarts, revive } = wanted.unit;
+    let Unit { hash, desired, restarts, revive, reload } = wanted.unit;
     let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
     let adopt = Action::Adopt { hash, strict: wanted.strict.is_some() };
     let start = (Action::Start { count: restarts }, Reason::WantedLaunched);
@@ -66,6 +66,13 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>, foreign: bool) -> Vec<(Ac
         // Its process goes on.
         Some(state) if !state.has_file() => steps.push((load, Reason::FileGone)),
         Some(state) if foreign && state.hash == hash => steps.push((adopt, Reason::FoundHere)),
+        Some(state) if state.hash != hash && reload == Some(state.hash) && !foreign => {
+            steps.push((load, Reason::CompanionsDiffer));
+            if launch && state.launched {
+                steps.push((Action::Reload { count: restarts }, Reason::CompanionsDiffer));
+                return steps;
+            }
+        }
         Some(state) if state.hash != hash => {
             steps.push((Action::Unload, Reason::HashDiffers));
             steps.push((load, Reason::HashDiffers));
@@ -73,10 +80,10 @@ fn one_unit(wanted: Wanted, there: Option<&UnitState>, foreign: bool) -> Vec<(Ac
         Some(state) if state.load == LoadState::NotFound => steps.push((load, Reason::NotThere)),
         Some(state) if launch && state.launched => {
             if state.restarts < restarts {
-                steps.push(if revive {
-                    (Action::Start { count: restarts }, Reason::StartAsked)
-                } else {
-                    (Action::Restart { count: restarts }, Reason::RestartAsked)
+                steps.push(match reload {
+                    _ if revive => (Action::Start { count: restarts }, Reason::StartAsked),
+                    Some(_) => (Action::Reload { count: restarts }, Reason::CompanionsDiffer),
+                    None => (Action::Restart { count: restarts }, Reason::RestartAsked),
                 });
             }
             return steps;

@@ -237,12 +237,13 @@ impl SimulatedHost {
             }
         }
         for step in steps() {
-            let (Action::Start { count } | Action::Restart { count }) = step.action else { continue };
+            if !step.action.starts() {
+                continue;
+            }
             if self.units.get(&step.unit).is_some_and(|unit| unit.foreign || unit.state.load != LoadState::Loaded) {
                 continue;
             }
-            let restart = matches!(step.action, Action::Restart { .. });
-            if let Err(complaint) = self.launch(&step.unit, count, restart, uptime) {
+            if let Err(complaint) = self.launch(&step.unit, step.action, uptime) {
                 complaints.insert(step.unit.clone(), complaint);
             }
         }

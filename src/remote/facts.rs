@@ -6,6 +6,7 @@ use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::MachineId;
 use crate::core::model::Phase;
+use crate::core::model::Podman;
 use crate::core::sanitize;
 
 /// How long a host may take to report its facts.
@@ -14,12 +15,14 @@ pub(super) const LIMIT: Duration = Duration::from_secs(10);
 /// How many characters of the name of an operating system are kept.
 const OS_NAME: usize = 128;
 
-/// The script that prints the facts, one on a line. `systemctl` is the only process that it starts.
+/// The script that prints the facts, one on a line. `systemctl` and `podman` are the only processes that it starts.
 pub(super) const SCRIPT: &str = r#"{
 m_id=; [ -r /etc/machine-id ] && read -r m_id </etc/machine-id
 printf 'machine %s\n' "$m_id"
 [ -d /run/systemd/system ] && printf 'systemd %s\n' "$(systemctl --version)"
 while IFS= read -r m_line; do case $m_line in PRETTY_NAME=*) printf 'os %s\n' "${m_line#*=}" ;; esac; done </etc/os-release
+m_podman=none; command -v podman >/dev/null && m_podman=$(podman --version)
+printf 'podman %s\n' "$m_podman"
 } </dev/null 2>/dev/null
 printf '%s\n' '@facts end'
 "#;
@@ -36,6 +39,8 @@ pub struct Facts {
     pub os: String,
     /// The major version of systemd.
     pub systemd: u32,
+    /// Podman, as `podman --version` prints it. One that does not say its version counts as unknown.
+    pub podman: Podman,
 }
 
 /// Reads the facts of the host called `host` from what [`SCRIPT`] printed.
@@ -63,7 +68,8 @@ fn read(printed: &str) -> Result<Facts, (String, &'static str)> {
         )
     })?;
     let os = sanitize::truncate(value("os ").unwrap_or_default().trim_matches(['"', '\'']), OS_NAME);
-    Ok(Facts { machine, os, systemd })
+    let podman = value("podman ").and_then(|line| line.split_whitespace().last()?.parse().ok()).unwrap_or_default();
+    Ok(Facts { machine, os, systemd, podman })
 }
 
 #[cfg(test)]
@@ -76,6 +82,15 @@ mod tests {
         let facts = read(printed).unwrap();
         assert_eq!((facts.systemd, facts.os.as_str()), (252, "Debian GNU/Linux 12 (bookworm)"));
         assert_eq!(facts.machine.to_string(), "3f2f3dd01bc642c29d396c0eaa4a7139");
+        for (line, expected) in [
+            ("", "unknown"),
+            ("podman none\n", "none"),
+            ("podman podman version 5.4.2\n", "5.4.2"),
+            ("podman \n", "unknown"),
+            ("podman podman version ?\n", "unknown"),
+        ] {
+            assert_eq!(read(&format!("{line}{printed}")).unwrap().podman.to_string(), expected, "{line}");
+        }
         let long = printed.replace("Debian", &format!("\u{1b}{}", "x".repeat(2 << 20)));
         assert_eq!(read(&long).unwrap().os, format!("\u{fffd}{}…", "x".repeat(OS_NAME - 2)));
     }

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use secrecy::SecretSlice;
+
 use crate::core::model::Action;
 use crate::core::model::Visit;
 use crate::core::secret_name::SecretName;
@@ -49,7 +51,8 @@ impl SecretSource {
         }
     }
 
-    async fn fetch(&self, name: &SecretName) -> Result<Arc<secrecy::SecretSlice<u8>>, String> {
+    /// Returns the value of a secret, or why it cannot be read.
+    pub async fn fetch(&self, name: &SecretName) -> Result<Arc<SecretSlice<u8>>, String> {
         let unread = |why: &str| format!("secret {name} cannot be read: {why}");
         let source = self.0.as_deref().ok_or_else(|| unread("this process has no private key"))?;
         let identity = source.identity.as_ref().map_err(|why| unread(why))?;

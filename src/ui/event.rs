@@ -125,6 +125,7 @@ fn step_end(snapshot: &Snapshot, step: &StepEnd) -> String {
         Action::Stop => "stopped".to_owned(),
         Action::Start { .. } => "started".to_owned(),
         Action::Restart { .. } => "restarted".to_owned(),
+        Action::Reload { .. } => "reloaded".to_owned(),
     };
     let is_plain = matches!(
         (action, reason),

@@ -285,6 +285,7 @@ fn facts(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Vec<(&'stati
     rows.extend([
         ("IP", machine.ip.clone()),
         ("System", format!("{}, systemd {}", machine.os, machine.systemd)),
+        ("Podman", machine.podman.to_string()),
         ("Metadata", if metadata.is_empty() { "-".to_owned() } else { metadata.join(",") }),
         ("Scheduling", scheduling(snapshot, machine, now)),
     ]);

@@ -21,6 +21,7 @@ use crate::core::model::JobType;
 use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::Podman;
 use crate::core::model::Snapshot;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
@@ -100,6 +101,7 @@ pub struct MachineRow {
     scheduling: Option<String>,
     os: String,
     systemd: u32,
+    podman: Podman,
 }
 
 /// When the machine of a row was observed.
@@ -308,7 +310,7 @@ fn machine_row(
     exclusion: Option<(FilterReason, Timestamp)>,
     now: Timestamp,
 ) -> MachineRow {
-    let Machine { id, name, ip, metadata, cordoned, draining, os, systemd, .. } = machine.clone();
+    let Machine { id, name, ip, metadata, cordoned, draining, os, systemd, podman, .. } = machine.clone();
     let (health, observed) = (health(snapshot, id), Freshness::of(snapshot, id, now));
     let no_units_until = exclusion.as_ref().map(|(_, until)| *until);
     let mode = if draining { Some("drained") } else { cordoned.then_some("cordoned") };
@@ -331,6 +333,7 @@ fn machine_row(
         scheduling,
         os,
         systemd,
+        podman,
     }
 }
 

@@ -3,12 +3,11 @@
 
 use std::fs;
 
-use super::bare;
 use super::daemon::unit_file;
 use super::lab;
 use super::muster;
-use super::run;
 use super::ssh;
+use super::with_identity;
 
 const WEB: &str = "[Service]\nEnvironmentFile=./env\nExecStart=/bin/sh -c 'cat ./conf/page; exec sleep 1000000'\n";
 
@@ -58,6 +57,18 @@ fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_re
     assert!(old[0] != new[0] && old.last() == new.last(), "only web: {old:?} {new:?}");
     assert_eq!(environment(&first).trim(), "COLOR=blue");
 
+    // A unit that reloads goes on.
+    write("web.service", &format!("{WEB}ExecReload=/bin/cp ./env /tmp/reloaded\n[X-Muster]\nOnChange=reload\n"));
+    say(&["apply", shop]);
+    let reloading = pids(&first);
+    write("env", "COLOR=green\n");
+    assert!(say(&["apply", shop]).ends_with("Application shop: 1 changed, 3 unchanged\n"));
+    assert_eq!((pids(&first), on(&first, "cat /tmp/reloaded").as_str()), (reloading, "COLOR=green"));
+    write("web.service", WEB);
+    write("env", "COLOR=blue\n");
+    say(&["apply", shop]);
+    let new = lines(&pids(&first));
+
     // What a user changes on the host is repaired, and the process goes on.
     on(&first, "echo COLOR=pink >/run/fleet/files/web.service/env");
     let swept = muster(&lab, &["sweep"]);
@@ -81,14 +92,7 @@ fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_re
 #[test]
 fn a_secret_reaches_only_the_machine_of_its_unit_and_moves_and_changes_with_it() {
     let Some(lab) = lab(2) else { return };
-    let home = lab.dir().join("home");
-    fs::create_dir_all(&home).unwrap();
-    let identity = home.join("identity");
-    let said = |args: &[&str]| {
-        let mut command = bare();
-        command.env("MUSTER_CONFIG", lab.config()).env("HOME", &home).env("MUSTER_SECRET_IDENTITY", &identity);
-        run(command.args(args))
-    };
+    let said = |args: &[&str]| with_identity(&lab, args);
     let say = |args: &[&str]| said(args).ok();
     let value = lab.dir().join("value");
     let set = |text: &str| {

@@ -19,6 +19,7 @@ use super::options;
 use super::releases;
 use super::ssh;
 use super::until;
+use super::with_identity;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -200,4 +201,57 @@ fn a_pull_that_fails_and_a_prefetch_say_what_podman_says() {
     for host in HOSTS {
         assert_eq!(ssh(&lab, host, left), "");
     }
+}
+
+/// Makes the image of the example in `applications/shop` of busybox, as the registry has it.
+const BUSYBOX: &str = "d=$(mktemp -d) && mkdir $d/bin && cp /bin/busybox $d/bin/ && for applet in date httpd sh sleep; do \
+                       ln -s busybox $d/bin/$applet; done && tar -C $d -c . | podman import - docker.io/library/busybox:1.37 \
+                       >/dev/null 2>&1";
+
+#[test]
+#[ignore = "it needs an image with Podman: scripts/night runs it"]
+fn the_shop_of_the_examples_has_its_files_its_data_and_its_secret() {
+    let Some(lab) = lab() else { return };
+    for host in HOSTS {
+        ssh(&lab, host, BUSYBOX);
+    }
+    let shop = lab.dir().join("shop");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/applications/shop");
+    let copied = std::process::Command::new("cp").arg("-R").arg(example).arg(&shop).status().unwrap();
+    assert!(copied.success());
+    let apply = || with_identity(&lab, &["apply", shop.to_str().unwrap()]).ok();
+    let passwords = lab.dir().join("passwords");
+    let set_password = |password: &str| {
+        std::fs::write(&passwords, format!("/orders:admin:{password}\n")).unwrap();
+        with_identity(&lab, &["secret", "set", "shop-passwords", "--file", passwords.to_str().unwrap()]).ok();
+    };
+    with_identity(&lab, &["secret", "init", "--name", "operator"]).ok();
+    set_password("one");
+    assert!(apply().ends_with("Application shop: 3 new\n"));
+    let home = runs_away_from(&lab, "web.container", "", LIMIT);
+    let get = |place: &str| {
+        let script = format!("busybox wget -q -O - http://{place} 2>&1 || echo none");
+        move |lab: &TemporaryLab, host: &str| ssh(lab, host, &script)
+    };
+    let page = get("127.0.0.1:8080/");
+    let orders = |password: &str| get(&format!("admin:{password}@127.0.0.1:8080/orders/orders.txt"));
+    until("the page is served", LIMIT, || page(&lab, &home), |text| text.contains("<h1>Shop</h1>"));
+    until("an order comes", LIMIT, || orders("one")(&lab, &home), |text| text.contains("an order at"));
+    assert!(!orders("two")(&lab, &home).contains("an order at"));
+    assert!(apply().ends_with("Application shop: 3 unchanged\n"));
+
+    let id = |name: &str| ssh(&lab, &home, &format!("podman ps --quiet --no-trunc --filter name=systemd-{name}"));
+    let (web, collector) = (id("web"), id("orders"));
+    std::fs::write(shop.join("index.html"), "<h1>Sale</h1>\n").unwrap();
+    assert!(apply().ends_with("Application shop: 1 changed, 2 unchanged\n"));
+    until("the new page is served", LIMIT, || page(&lab, &home), |text| text.contains("Sale"));
+    assert!(id("web") != web && id("orders") == collector);
+    set_password("two");
+    with_identity(&lab, &["sweep"]);
+    until("the new password counts", LIMIT, || orders("two")(&lab, &home), |text| text.contains("an order at"));
+
+    with_identity(&lab, &["destroy", "--application", "shop"]).ok();
+    let left = "podman ps --all --quiet; ls /run/fleet/files /run/fleet/units /run/fleet/quadlet /run/muster/secrets";
+    let left = ssh(&lab, &home, left);
+    assert!(left.lines().all(|line| line.is_empty() || line.ends_with(':')), "{left}");
 }

@@ -154,6 +154,15 @@ pub(crate) fn muster(lab: &Lab, args: &[&str]) -> Said {
     run(bare().env("MUSTER_CONFIG", lab.config()).args(args))
 }
 
+/// Runs muster against a lab's hosts and store as an operator who has keys for secrets in the lab's folder.
+pub(crate) fn with_identity(lab: &Lab, args: &[&str]) -> Said {
+    let home = lab.dir().join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    let mut command = bare();
+    command.env("MUSTER_CONFIG", lab.config()).env("MUSTER_SECRET_IDENTITY", home.join("identity")).env("HOME", home);
+    run(command.args(args))
+}
+
 /// Runs muster under the name of fleet's client, against a lab's hosts and store.
 pub(crate) fn fleetctl(lab: &Lab, args: &[&str]) -> Said {
     run(bare().arg0("fleetctl").env("MUSTER_CONFIG", lab.config()).args(args))

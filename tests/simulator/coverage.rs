@@ -274,5 +274,6 @@ const fn name(action: Action) -> &'static str {
         Action::Stop => "stop",
         Action::Start { .. } => "start",
         Action::Restart { .. } => "restart",
+        Action::Reload { .. } => "reload",
     }
 }

@@ -1,6 +1,7 @@
 //! Visits that bring files and secrets with units, in a real `sh`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +84,34 @@ fn a_file_that_was_changed_by_hand_is_seen_and_written_again() {
         host.visit(&Visit { number: if change.is_some() { 1 } else { 2 }, ..visit.clone() });
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), seen()), ("A=1\n", expected));
     }
+}
+
+#[test]
+fn a_unit_that_reloads_keeps_its_files_in_place_and_is_not_stopped() {
+    let host = Host::new();
+    host.visit(&with_files("web.service", &[("env", b"A=1\n")]));
+    let path = host.path("run/fleet/files/web.service/env");
+    let inode = fs::metadata(&path).unwrap().ino();
+    host.asked();
+    let reloading = |content: &[u8], count, number| {
+        let visit = with_files("web.service", &[("env", content)]);
+        let steps = vec![visit.steps[0].clone(), step("web.service", Action::Reload { count })];
+        host.visit(&Visit { steps, number, ..visit })
+    };
+    let report = reloading(b"A=22\n", 1, 1);
+    assert_eq!(report.outcomes, [Outcome::Done, Outcome::Done]);
+    let state = &report.observation.unwrap().units.unwrap()[&unit("web.service")];
+    assert_eq!((state.launched, state.restarts), (true, 1));
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), fs::metadata(&path).unwrap().ino()), ("A=22\n", inode));
+    let asked = host.asked().join("\n");
+    assert!(asked.contains("reload-or-restart -- web.service") && !asked.contains("stop "), "{asked}");
+    // A reload that fails is still to be done.
+    fs::create_dir_all(host.path("deaf")).unwrap();
+    fs::write(host.path("deaf/reload-or-restart"), "").unwrap();
+    let report = reloading(b"A=3\n", 2, 2);
+    let said = "Failed to connect to bus: No such file or directory";
+    assert_eq!(report.outcomes, [Outcome::Done, Outcome::Failed(said.to_owned())]);
+    assert_eq!(report.observation.unwrap().units.unwrap()[&unit("web.service")].restarts, 1);
 }
 
 #[test]

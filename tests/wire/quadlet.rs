@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use muster::core::model::Action;
 use muster::core::model::Outcome;
@@ -235,7 +237,8 @@ fn a_container_whose_image_is_missing_is_loaded_after_a_pull_that_is_a_service_o
     let words = pull_words(&host);
     let unit = words[2].strip_prefix("--unit=muster-pull-").unwrap().strip_suffix(".service").unwrap();
     let file = host.path("run/muster/pulls").join(unit).display().to_string();
-    let last = ["/bin/sh", "-c", "podman pull --quiet \"$@\" >\"$0\" 2>&1 && : >\"$0.done\"", &file];
+    let last =
+        ["/bin/sh", "-c", "podman pull --quiet \"$@\" >\"$0\" 2>&1 && : >\"$0.done\"; rm -f -- \"$0.auth\"", &file];
     let first = ["--quiet", "--collect"];
     assert_eq!(words[..2], first);
     let description = "--description=Pull of docker.io/library/nginx:1.29 for muster";
@@ -345,4 +348,46 @@ fn a_prefetch_waits_for_the_end_of_the_pull_and_says_how_it_ended() {
     assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new());
     // A load finds the image.
     assert_eq!(load(&host, launch(&["web.container"], NGINX), 1), [Outcome::Done, Outcome::Done]);
+}
+
+/// A file that needs a login, and the login.
+const PRIVATE: &str = "[Container]\nImage=ghcr.io/shop/web:1\nPodmanArgs=--authfile=/run/muster/secrets/%n/ghcr\n\
+                       [X-Muster]\nRegistryLogin=ghcr\n";
+const LOGIN: &str = "{\"auths\":{}}\n";
+
+#[test]
+fn a_pull_gets_the_login_to_its_registry_in_a_file_that_goes_with_it() {
+    let host = host_with_podman();
+    let visit = || {
+        let mut visit = launch(&["web.container"], PRIVATE);
+        visit.secrets.insert("ghcr".parse().unwrap(), Ok(Arc::new(LOGIN.as_bytes().to_vec().into())));
+        visit
+    };
+    assert_eq!(load(&host, visit(), 1), [Outcome::Begun, Outcome::Begun]);
+    let words = pull_words(&host);
+    let login = words.iter().find_map(|word| word.strip_prefix("--authfile=")).unwrap().to_owned();
+    assert_eq!(fs::read_to_string(&login).unwrap(), LOGIN);
+    assert_eq!(fs::metadata(&login).unwrap().permissions().mode() & 0o777, 0o400);
+    assert!(!words.iter().any(|word| word.contains("auths")));
+    end_pull(&host, false);
+    assert!(!Path::new(&login).exists());
+    assert_eq!(load(&host, visit(), 2), [Outcome::Done, Outcome::Done]);
+    let file = host.path("run/muster/secrets/web.service/ghcr");
+    assert_eq!(fs::read_to_string(file).unwrap(), LOGIN);
+}
+
+#[test]
+fn a_prefetch_reads_the_login_on_its_stdin() {
+    let host = Host::new();
+    give_podman(&host, Some("0.1"));
+    let pull = ImagePull::of(&unit("web.container"), &file(PRIVATE)).unwrap();
+    let root = host.path("").display().to_string();
+    let script = prefetch::script(&pull, root.trim_end_matches('/')).unwrap();
+    fs::write(host.path("login"), LOGIN).unwrap();
+    let (printed, complaints) = run_shell(&format!("{{\n{script}\n}} <login\n"), &host.path(""));
+    assert_eq!(complaints, "");
+    assert!(matches!(prefetch::read(printed.as_bytes()), Prefetched::Pulled(_)), "{printed}");
+    let calls = fs::read_to_string(host.path("podman-calls")).unwrap();
+    assert!(calls.contains("pull --quiet --authfile=") && !calls.contains("auths"), "{calls}");
+    assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new());
 }

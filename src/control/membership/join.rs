@@ -322,7 +322,7 @@ pub(super) fn decide<'a>(
 
 /// Decides whether a host may be a machine.
 fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], facts: Facts) -> Joined {
-    let Facts { machine: id, os, systemd } = facts;
+    let Facts { machine: id, os, systemd, podman } = facts;
     let name = candidate.target.name.clone();
     if let Some(original) = view.original(id, &candidate.target, others) {
         return Joined::Refused(JoinError::duplicate(&name, &original.name, id, true));
@@ -339,7 +339,8 @@ fn admit(view: &MembershipView, candidate: &Candidate, others: &[Candidate], fac
     let ip = address.host.parse::<IpAddr>().map_or_else(|_| name.clone(), |ip| ip.to_string());
     let metadata = candidate.metadata.clone();
     let before = known.cloned().unwrap_or_default();
-    let machine = Machine { id, name, address, identity_files, jump, ssh_options, ip, metadata, os, systemd, ..before };
+    let machine =
+        Machine { id, name, address, identity_files, jump, ssh_options, ip, metadata, os, systemd, podman, ..before };
     match known {
         None => Joined::New(machine),
         Some(known) if *known == machine => Joined::Known(machine),

@@ -22,6 +22,7 @@ use crate::core::model::Observation;
 use crate::core::model::Ownership;
 use crate::core::model::Placement;
 use crate::core::model::PlacementReason;
+use crate::core::model::Podman;
 use crate::core::model::Refused;
 use crate::core::model::Report;
 use crate::core::model::Unit;
@@ -108,7 +109,7 @@ impl Remote for Hosts {
             meanwhile.await;
         }
         let Some(id) = self.machines.get(target.address.host.as_str()) else { return std::future::pending().await };
-        Ok(Facts { machine: MachineId::from_bits(*id), os: String::new(), systemd: 252 })
+        Ok(Facts { machine: MachineId::from_bits(*id), os: String::new(), systemd: 252, podman: Podman::default() })
     }
 
     async fn exec(&self, _: &Target, _: &Command, _: &mut dyn Sink) -> Result<Exit, Failure> {

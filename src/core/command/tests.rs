@@ -8,6 +8,7 @@ use crate::core::model::SecretVersion;
 use crate::core::model::SubState;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
+use crate::core::unit::Hash;
 
 const TEXT: &str = "[Service]\nExecStart=/bin/true\n";
 const OTHER: &str = "[Service]\nExecStart=/bin/false\n";
@@ -98,6 +99,35 @@ fn a_start_starts_a_launched_unit_that_has_ended_and_leaves_one_that_runs() {
         let restarted = DesiredChange::Put(Unit { restarts: 2, revive: false, ..revived }, None);
         assert_eq!(decide(&snapshot, &command(Verb::Restart, "web.service")).unwrap().change, restarted);
     }
+}
+
+#[test]
+fn a_launched_unit_that_reloads_is_asked_to_if_only_its_files_have_changed() {
+    let text = |option: &str, content: &str| {
+        format!("{TEXT}[X-Muster]\nOnChange={option}\nFile=env {}\n", Hash::of(content.as_bytes()))
+    };
+    let before = text("reload", "A=1");
+    let replaced = |before: &str, desired, after: &str| {
+        let snapshot = cluster("web.service", before, desired);
+        let command = UnitCommand { replace: true, ..with_file(Verb::Start, "web.service", after) };
+        let DesiredChange::Put(unit, _) = decide(&snapshot, &command).unwrap().change else { panic!() };
+        (unit.restarts, unit.reload)
+    };
+    let reloads = (1, Some(file(&before).hash()));
+    assert_eq!(replaced(&before, DesiredState::Launched, &text("reload", "A=2")), reloads);
+    assert_eq!(replaced(&before, DesiredState::Loaded, &text("reload", "A=2")), (0, None));
+    assert_eq!(replaced(&text("restart", "A=1"), DesiredState::Launched, &text("restart", "A=2")), (0, None));
+    let other = text("reload", "A=2").replace("/bin/true", "/bin/false");
+    assert_eq!(replaced(&before, DesiredState::Launched, &other), (0, None));
+    let more = format!("{}File=more {}\n", text("reload", "A=2"), Hash::of(b"x"));
+    assert_eq!(replaced(&before, DesiredState::Launched, &more), (0, None));
+    // A restart that is asked for later is one.
+    let mut snapshot = cluster("web.service", &before, DesiredState::Launched);
+    snapshot.units.get_mut("web.service").unwrap().reload = Some(Hash::of(b"x"));
+    let DesiredChange::Put(unit, _) = decide(&snapshot, &command(Verb::Restart, "web.service")).unwrap().change else {
+        panic!()
+    };
+    assert_eq!((unit.restarts, unit.reload), (1, None));
 }
 
 #[test]
@@ -284,10 +314,40 @@ fn a_lost_file_is_restored_by_an_equal_one() {
 }
 
 #[test]
+fn a_volume_that_takes_its_containers_along_and_a_quadlet_file_that_systemd_does_not_know_are_warned_of() {
+    let mut snapshot = cluster("data.volume", "[Volume]\n", DesiredState::Launched);
+    let web = file("[Container]\nImage=a\nVolume=data.volume:/data\n");
+    snapshot.units.insert(name("web.container"), Unit::new(web.hash(), DesiredState::Launched));
+    snapshot.files.insert(web.hash(), web);
+    let warning = "WARNING: Unit web.container is launched and needs data.volume, so systemd stops it too. `muster start \
+                   web.container` starts both.";
+    assert_eq!(command_warnings(&snapshot, &[command(Verb::Stop, "data.volume")]), [warning]);
+    let both = [command(Verb::Stop, "data.volume"), command(Verb::Stop, "web.container")];
+    assert!(command_warnings(&snapshot, &both).is_empty());
+    assert!(command_warnings(&snapshot, &[command(Verb::Restart, "data.volume")]).is_empty());
+
+    let warnings =
+        |name: &str, text: &str| decide(&Snapshot::default(), &with_file(Verb::Submit, name, text)).unwrap().warnings;
+    let unit = "[Unit]\nRequires=db.container net.service\nAfter=net.network\n";
+    assert_eq!(
+        warnings("web.container", &format!("{unit}[Container]\nImage=a\n")),
+        [
+            "WARNING: Unit web.container: [Unit] After=net.network: only Podman 5.5 and later translates this: write net-network.service",
+            "WARNING: Unit web.container: [Unit] Requires=db.container: only Podman 5.5 and later translates this: write db.service",
+        ]
+    );
+    let service = warnings("web.service", &format!("[Unit]\nWants=db.container\n{TEXT}"));
+    assert_eq!(
+        service,
+        ["WARNING: Unit web.service: [Unit] Wants=db.container: systemd does not know this: write db.service"]
+    );
+}
+
+#[test]
 fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts_are_warned_of() {
     let timer = "[Timer]\nOnCalendar=daily\n";
     let mut snapshot = cluster("job.timer", timer, DesiredState::Launched);
-    let warnings = |snapshot: &Snapshot, commands: &[UnitCommand]| activation_warnings(snapshot, commands);
+    let warnings = |snapshot: &Snapshot, commands: &[UnitCommand]| command_warnings(snapshot, commands);
     let missing = "WARNING: Unit job.timer starts job.service, which is on no machine. Unless the hosts have it: write \
                    `MachineOf=job.service` into [X-Fleet] of job.timer, and `muster load job.service` first.";
     assert_eq!(warnings(&snapshot, &[command(Verb::Start, "job.timer")]), [missing]);

@@ -56,7 +56,7 @@ fn is_not_started(state: &UnitState) -> bool {
 }
 
 const fn is_start(action: Action) -> bool {
-    matches!(action, Action::Start { .. } | Action::Restart { .. })
+    action.starts()
 }
 
 /// Returns how the latest step of this kind for a unit on a machine ended.

@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::MachineId;
 use super::Timestamp;
 use crate::core::text_record::text_record;
+use crate::core::unit::BadPodmanVersion;
+use crate::core::unit::PodmanVersion;
 use crate::core::unit::UnitName;
 
 /// A host that has joined the cluster. The store keeps it under `machines/<id>`.
@@ -55,7 +57,61 @@ pub struct Machine {
     /// The major version of its systemd.
     #[serde(default)]
     pub systemd: u32,
+    /// Its Podman when it joined.
+    #[serde(default, skip_serializing_if = "Podman::is_unknown")]
+    pub podman: Podman,
 }
+
+/// The Podman of a host when it joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Podman {
+    /// The host was not asked: an earlier muster wrote the record.
+    #[default]
+    Unknown,
+    /// It has none.
+    Missing,
+    /// It has this version.
+    Version(PodmanVersion),
+}
+
+impl Podman {
+    const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+
+    /// Reports whether the host has at least a version, as far as is known.
+    pub fn satisfies(self, least: PodmanVersion) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Missing => false,
+            Self::Version(version) => version >= least,
+        }
+    }
+}
+
+impl fmt::Display for Podman {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Missing => f.write_str("none"),
+            Self::Version(version) => version.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Podman {
+    type Err = BadPodmanVersion;
+
+    fn from_str(text: &str) -> Result<Self, BadPodmanVersion> {
+        match text {
+            "unknown" => Ok(Self::Unknown),
+            "none" => Ok(Self::Missing),
+            version => version.parse().map(Self::Version),
+        }
+    }
+}
+
+text_record!(Podman);
 
 impl Machine {
     /// Returns the text that fleet prints for a machine: `3f2f3dd0.../172.17.8.103`, or with the whole machine-id if
@@ -73,7 +129,11 @@ impl Machine {
             let pairs: Vec<String> = machine.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
             if pairs.is_empty() { "empty".to_owned() } else { pairs.join(",") }
         };
-        let system = |machine: &Self| format!("{}, systemd {}", machine.os, machine.systemd);
+        let podman = |machine: &Self| match machine.podman {
+            Podman::Version(version) => format!(", Podman {version}"),
+            Podman::Unknown | Podman::Missing => String::new(),
+        };
+        let system = |machine: &Self| format!("{}, systemd {}{}", machine.os, machine.systemd, podman(machine));
         let jump = |machine: &Self| machine.jump.clone().unwrap_or_else(|| "none".to_owned());
         let values = [
             ("name", self.name.clone(), before.name.clone()),

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use super::Health;
 use super::MachineId;
+use super::Podman;
 use crate::core::sanitize::truncate;
 use crate::core::unit::Pin;
+use crate::core::unit::PodmanNeed;
 use crate::core::unit::UnitName;
 
 /// Why a unit is placed on a machine. The store keeps it as part of the placement.
@@ -113,6 +115,13 @@ pub enum FilterReason {
     NameTaken,
     /// The data of the unit are on this other machine (`[X-Muster] Data=`).
     DataElsewhere(MachineId),
+    /// Its Podman does not know the unit's Quadlet file.
+    Podman {
+        /// The Podman of the machine when it joined.
+        has: Podman,
+        /// The version that the file needs.
+        needs: PodmanNeed,
+    },
 }
 
 /// Why a unit is placed on no machine. No unit has moved.
@@ -282,6 +291,12 @@ impl fmt::Display for FilterReason {
             Self::PeerMissing(unit) => write!(f, "{unit} is not there"),
             Self::Conflict(unit) => write!(f, "conflicts with {unit}"),
             Self::DataElsewhere(_) => f.write_str("its data are on another machine"),
+            Self::Podman { has: Podman::Missing, needs } => {
+                write!(f, "it had no Podman when it joined, and {} needs {}", needs.because, needs.version)
+            }
+            Self::Podman { has, needs } => {
+                write!(f, "it had Podman {has} when it joined, and {} needs {}", needs.because, needs.version)
+            }
             Self::NameTaken => f.write_str("muster did not write the unit file of this name in /run/fleet/units there"),
         }
     }

@@ -48,6 +48,11 @@ pub enum Action {
         /// The number of this restart among those that were requested.
         count: u64,
     },
+    /// Lets the unit read its files again (`ExecReload=`). A unit that cannot is restarted.
+    Reload {
+        /// The number of this reload among the restarts that were requested.
+        count: u64,
+    },
 }
 
 /// Why a step is in the plan.
@@ -70,6 +75,8 @@ pub enum Reason {
     FoundHere,
     /// The file differs from the one that was submitted.
     HashDiffers,
+    /// Only files that go with the unit differ, and the unit reloads them.
+    CompanionsDiffer,
     /// The unit is to be launched and was not started.
     WantedLaunched,
     /// The unit is to be loaded and was started.
@@ -95,6 +102,7 @@ impl fmt::Display for Reason {
             Self::FileGone => f.write_str("its file was gone"),
             Self::FoundHere => f.write_str("found here with the submitted file"),
             Self::HashDiffers => f.write_str("its file differs from the submitted one"),
+            Self::CompanionsDiffer => f.write_str("files that go with it have changed"),
             Self::WantedLaunched => f.write_str("its desired state is launched"),
             Self::WantedLoaded => f.write_str("its desired state is loaded"),
             Self::RestartAsked | Self::StartAsked => f.write_str("an operator asked for it"),
@@ -124,6 +132,7 @@ impl fmt::Display for Action {
             Self::Stop => "stop",
             Self::Start { .. } => "start",
             Self::Restart { .. } => "restart",
+            Self::Reload { .. } => "reload",
         })
     }
 }
@@ -136,7 +145,7 @@ impl Action {
             Self::Load { .. } | Self::Adopt { .. } => 1,
             Self::Stop => 2,
             Self::Start { .. } => 3,
-            Self::Restart { .. } => 4,
+            Self::Restart { .. } | Self::Reload { .. } => 4,
         }
     }
 
@@ -148,7 +157,7 @@ impl Action {
                 there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
             }
             Self::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
-            Self::Start { count } | Self::Restart { count } => {
+            Self::Start { count } | Self::Restart { count } | Self::Reload { count } => {
                 there.is_some_and(|unit| unit.launched && unit.restarts >= count)
             }
         }
@@ -161,13 +170,13 @@ impl Action {
         let has = |job| there.is_some_and(|unit| unit.job == Some(job));
         match self {
             Self::Stop | Self::Unload => is_stopping || has(JobType::Stop),
-            Self::Restart { .. } => is_stopping || has(JobType::Restart),
+            Self::Restart { .. } | Self::Reload { .. } => is_stopping || has(JobType::Restart),
             Self::Load { .. } | Self::Adopt { .. } | Self::Start { .. } => false,
         }
     }
 
     /// Reports whether the unit may run because of the action.
     pub const fn starts(self) -> bool {
-        matches!(self, Self::Start { .. } | Self::Restart { .. })
+        matches!(self, Self::Start { .. } | Self::Restart { .. } | Self::Reload { .. })
     }
 }

@@ -48,12 +48,16 @@ pub struct Unit {
     /// Set if the last request was to start a unit that does not run: where it runs, it goes on running.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revive: bool,
+    /// The hash of the earlier file, if only files that go with the unit have changed since and the unit is to reload them: where
+    /// the earlier file is, the process goes on. That the unit is asked to reload counts as a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Hash>,
 }
 
 impl Unit {
     /// Makes the record of a unit that was just submitted.
     pub const fn new(hash: Hash, desired: DesiredState) -> Self {
-        Self { hash, desired, restarts: 0, revive: false }
+        Self { hash, desired, restarts: 0, revive: false, reload: None }
     }
 }
 

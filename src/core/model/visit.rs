@@ -94,7 +94,9 @@ impl Eq for SecretValues {}
 impl Visit {
     /// Returns the units that the steps stop, which may take long.
     pub fn stops(&self) -> impl Iterator<Item = &UnitName> {
-        let stops = |step: &&Step| matches!(step.action, Action::Stop | Action::Unload | Action::Restart { .. });
+        let stops = |step: &&Step| {
+            matches!(step.action, Action::Stop | Action::Unload | Action::Restart { .. } | Action::Reload { .. })
+        };
         self.steps.iter().filter(stops).map(|step| &step.unit)
     }
 }

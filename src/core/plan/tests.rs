@@ -117,6 +117,25 @@ fn a_restart_is_carried_out_once() {
 }
 
 #[test]
+fn a_unit_that_reloads_goes_on_where_its_earlier_file_is() {
+    let mut wanted = want(DesiredState::Launched, "b");
+    (wanted.unit.restarts, wanted.unit.reload) = (1, Some(Hash::of(b"a")));
+    let reloads = ["load: files that go with it have changed", "reload: files that go with it have changed"];
+    assert_eq!(plan(Some(wanted), Some(there("a", "active", true))), reloads);
+    // The new file was written and the reload was not carried out.
+    let mut written = there("b", "active", true);
+    assert_eq!(plan(Some(wanted), Some(written.clone())), reloads[1..]);
+    written.restarts = 1;
+    assert!(plan(Some(wanted), Some(written)).is_empty());
+    // Another file, or no process that could reload.
+    let replaced = ["unload", "load"].map(|action| format!("{action}: its file differs from the submitted one"));
+    let started = "start: its desired state is launched".to_owned();
+    let replaced: Vec<String> = replaced.into_iter().chain([started]).collect();
+    assert_eq!(plan(Some(wanted), Some(there("c", "active", true))), replaced);
+    assert_eq!(plan(Some(wanted), Some(there("a", "inactive", false))), [reloads[0], &replaced[2]]);
+}
+
+#[test]
 fn a_unit_without_a_removal_reason_is_left_alone() {
     let observed = [(name("web.service"), there("a", "active", true))].into();
     assert!(steps(&BTreeMap::new(), &observed, |_| false, |_| None).is_empty());
@@ -161,7 +180,7 @@ fn apply(steps: &[Step], observed: &mut BTreeMap<UnitName, UnitState>) {
                 state.launched = false;
                 state.active = ActiveState::Inactive;
             }
-            (Action::Start { count } | Action::Restart { count }, Some(state)) => {
+            (Action::Start { count } | Action::Restart { count } | Action::Reload { count }, Some(state)) => {
                 state.launched = true;
                 state.restarts = count;
                 state.active = ActiveState::Active;

@@ -55,7 +55,8 @@ impl RequirementsIndex {
         self.group(snapshot);
     }
 
-    /// Finds the units of each application that belong on one machine. Each requires the metadata that any of them requires.
+    /// Finds the units of each application that belong on one machine. Each requires the metadata and the version of Podman
+    /// that any of them requires.
     fn group(&mut self, snapshot: &Snapshot) {
         let mut applications = BTreeMap::<&String, Vec<(&UnitName, &Requirements)>>::new();
         for (name, (_, read)) in &self.units {
@@ -122,9 +123,11 @@ fn together(members: &[(&UnitName, &Requirements)]) -> Vec<(UnitName, Requiremen
         metadata.insert(key.clone(), common);
     }
     let pin = members.iter().find_map(|(_, needs)| needs.machine_id);
+    let podman = members.iter().filter_map(|(_, needs)| needs.podman.clone()).max();
     let grouped = members.iter().map(|(name, needs)| {
         let machine_id = needs.machine_id.or(pin);
-        ((*name).clone(), Requirements { metadata: metadata.clone(), machine_id, ..(*needs).clone() })
+        let (metadata, podman) = (metadata.clone(), podman.clone());
+        ((*name).clone(), Requirements { machine_id, metadata, podman, ..(*needs).clone() })
     });
     grouped.collect()
 }

@@ -579,3 +579,29 @@ fn the_units_of_an_application_stay_with_its_data() {
     let world = World::of(2).placed("db.service", &stays, 1).unit("web.service", SHOP).health(1, Health::Down);
     assert_eq!(world.place(), ["web refused: down (1 machine); its data are on another machine (1 machine)"]);
 }
+
+#[test]
+fn a_quadlet_file_is_placed_on_a_machine_whose_podman_knows_it() {
+    let mut world = World::of(3);
+    let file = Arc::new(UnitFile::parse("[Container]\nImage=a\nMemory=1g\n").unwrap());
+    world.snapshot.units.insert(name("web.container"), Unit::new(file.hash(), DesiredState::Launched));
+    world.snapshot.files.insert(file.hash(), file);
+    world.requirements.renew(&world.snapshot);
+    let podman = |world: &mut World, versions: [&str; 3]| {
+        for (machine, version) in world.snapshot.machines.values_mut().zip(versions) {
+            machine.podman = version.parse().unwrap();
+        }
+    };
+    let placed = |world: &World| {
+        let placed = world.scheduler().schedule(&name("web.container"));
+        placed.map(|placed| placed[0].machine).map_err(|error| error.to_string())
+    };
+    podman(&mut world, ["none", "4.9.3", "5.5.0"]);
+    assert_eq!(placed(&world), Ok(id(3)));
+    podman(&mut world, ["none", "4.9.3", "none"]);
+    let expected = "it had no Podman when it joined, and Memory= in [Container] needs 5.5 (2 machines); it had Podman 4.9.3 when \
+                    it joined, and Memory= in [Container] needs 5.5 (1 machine)";
+    assert_eq!(placed(&world), Err(expected.to_owned()));
+    podman(&mut world, ["none", "unknown", "none"]);
+    assert_eq!(placed(&world), Ok(id(2)));
+}

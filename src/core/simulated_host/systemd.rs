@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::SimulatedHost;
+use crate::core::model::Action;
 use crate::core::model::ActiveState;
 use crate::core::model::JobType;
 use crate::core::model::LeaseAction;
@@ -161,16 +162,14 @@ impl SimulatedHost {
     }
 
     /// Starts or restarts a unit and records that, unless systemd refuses.
-    pub(super) fn launch(
-        &mut self,
-        name: &UnitName,
-        count: u64,
-        restart: bool,
-        uptime: Duration,
-    ) -> Result<(), String> {
+    pub(super) fn launch(&mut self, name: &UnitName, action: Action, uptime: Duration) -> Result<(), String> {
+        let (Action::Start { count } | Action::Restart { count } | Action::Reload { count }) = action else {
+            return Ok(());
+        };
+        let runs_on = matches!(action, Action::Restart { .. } | Action::Reload { .. });
         if let Some(complaint) = self.start_refusal(name) {
-            // The copy that a restart left running stays marked as launched.
-            match self.units.get_mut(name).filter(|_| restart) {
+            // The copy that a restart or a reload left running stays marked as launched.
+            match self.units.get_mut(name).filter(|_| runs_on) {
                 Some(unit) => unit.state.restarts = count.saturating_sub(1),
                 None => self.unmark(name),
             }
@@ -178,7 +177,7 @@ impl SimulatedHost {
         }
         let Some(unit) = self.units.get_mut(name) else { return Ok(()) };
         (unit.state.launched, unit.state.restarts) = (true, count);
-        if restart && unit.is_there() {
+        if matches!(action, Action::Restart { .. }) && unit.is_there() {
             self.stop(name);
             self.queue(name, JobType::Restart);
         } else {

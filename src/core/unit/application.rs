@@ -2,10 +2,12 @@
 //! of the content of each such file, so that another content makes another unit file.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Hash;
 use super::UnitFile;
+use super::UnitOption;
 
 /// The contents of files that go with units, by hash.
 pub type Contents = BTreeMap<Hash, Arc<[u8]>>;
@@ -48,6 +50,16 @@ impl UnitFile {
     /// Reports whether the unit need not be on the machine of the other units of its application.
     pub fn is_spread(&self) -> bool {
         self.values("X-Muster", "Placement").next_back() == Some("spread")
+    }
+
+    /// Reports whether a unit with this file goes on after it had an earlier one, and reloads: it says so, and only the contents
+    /// of files that go with it differ.
+    pub fn reloads_after(&self, before: &Self) -> bool {
+        let is_other = |option: &&UnitOption| option.section != "X-Muster" || option.name != "File";
+        let others = |file: &Self| file.options().iter().filter(is_other).cloned().collect::<Vec<_>>();
+        let paths = |file: &Self| file.companions().map(|companion| companion.path).collect::<BTreeSet<_>>();
+        let says = self.values("X-Muster", "OnChange").next_back() == Some("reload");
+        says && paths(self) == paths(before) && others(self) == others(before)
     }
 
     /// Returns the files that go with the unit.

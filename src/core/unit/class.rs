@@ -41,6 +41,9 @@ pub enum BadClass {
     /// A section whose name is a misspelling of one that muster reads, such as `[X-muster]` or `[X-Flet]`.
     #[error("the section [{0}] is not known: did you mean [{1}]?")]
     Section(String, &'static str),
+    /// An unknown value of `OnChange=`.
+    #[error("[X-Muster] OnChange={0}: expected `restart` or `reload`")]
+    OnChange(String),
     /// An unknown value of `Data=`.
     #[error("[X-Muster] Data={0}: expected `stay` or `lost`")]
     Data(String),
@@ -56,9 +59,12 @@ pub enum BadClass {
     /// A value of `Secret=` that is not the name of a secret.
     #[error("[X-Muster] Secret=: {0}")]
     Secret(BadSecretName),
+    /// A value of `RegistryLogin=` that is not the name of a secret.
+    #[error("[X-Muster] RegistryLogin=: {0}")]
+    Login(BadSecretName),
     /// An unknown option.
     #[error(
-        "[X-Muster] {0}=: only `Class=`, `Data=`, `Secret=`, `Placement=`, `Application=` and `File=` are known here"
+        "[X-Muster] {0}=: only `Class=`, `Data=`, `OnChange=`, `Secret=`, `RegistryLogin=`, `Placement=`, `Application=` and `File=` are known here"
     )]
     Key(String),
 }
@@ -108,10 +114,12 @@ impl Class {
 fn check(name: &str, value: &str) -> Result<(), BadClass> {
     let said = value.to_owned();
     match (name, value) {
-        ("Data", "stay" | "lost") | ("Placement", "together" | "spread") => Ok(()),
+        ("Data", "stay" | "lost") | ("Placement", "together" | "spread") | ("OnChange", "restart" | "reload") => Ok(()),
+        ("OnChange", _) => Err(BadClass::OnChange(said)),
         ("Data", _) => Err(BadClass::Data(said)),
         ("Placement", _) => Err(BadClass::Placement(said)),
         ("Secret", value) => credentials::name_of(value).parse::<SecretName>().map(drop).map_err(BadClass::Secret),
+        ("RegistryLogin", value) => value.parse::<SecretName>().map(drop).map_err(BadClass::Login),
         ("Application", name) if application::is_name(name) => Ok(()),
         ("Application", _) => Err(BadClass::Application(said)),
         ("File", file) if CompanionFile::parse(file).is_some() => Ok(()),
@@ -193,7 +201,7 @@ mod tests {
         assert_eq!(refusal("[X-Muster]\nClass=Strict\n"), "[X-Muster] Class=Strict: expected `available` or `strict`");
         assert_eq!(
             refusal("[X-Muster]\nclass=strict\n"),
-            "[X-Muster] class=: only `Class=`, `Data=`, `Secret=`, `Placement=`, `Application=` and `File=` are known here"
+            "[X-Muster] class=: only `Class=`, `Data=`, `OnChange=`, `Secret=`, `RegistryLogin=`, `Placement=`, `Application=` and `File=` are known here"
         );
         assert_eq!(
             refusal("[X-Muster]\nPlacement=apart\n"),
@@ -201,6 +209,7 @@ mod tests {
         );
         assert!(refusal("[X-Muster]\nApplication=a b\n").starts_with("[X-Muster] Application=a b: expected 1 to 64"));
         assert!(refusal("[X-Muster]\nFile=../x 0\n").starts_with("[X-Muster] File=../x 0: expected a relative path"));
+        assert_eq!(refusal("[X-Muster]\nOnChange=kill\n"), "[X-Muster] OnChange=kill: expected `restart` or `reload`");
         assert_eq!(refusal("[X-Muster]\nData=keep\n"), "[X-Muster] Data=keep: expected `stay` or `lost`");
         assert_eq!(refusal("[X-Muster]\nClass=strict\nClass=strict\n"), "[X-Muster] Class= is given twice: keep one");
     }

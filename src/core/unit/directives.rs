@@ -1,11 +1,11 @@
-//! The sections and directives that systemd knows. systemd ignores every other one, which is mostly a typing error. Podman itself
-//! refuses keys that it does not know, so only its sections are listed here.
+//! The sections and directives that systemd knows. systemd ignores every other one, which is mostly a typing error. The
+//! sections of Podman are in `podman.rs`.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use super::quadlet;
+use super::podman;
 use crate::core::similar::similar;
 
 /// The sections of unit files that muster and fleet read themselves.
@@ -32,19 +32,20 @@ pub(super) fn is_section(section: &str) -> bool {
     let resembles_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(section));
     KNOWN.contains_key(section)
         || OWN.contains(&section)
-        || quadlet::SECTIONS.contains(&section)
+        || podman::is_section(section)
         || section.starts_with("X-") && !resembles_own
 }
 
-/// Reports whether systemd reads a directive in a section, or ignores it on purpose. Only the sections of systemd have
+/// Reports whether systemd or Podman reads a directive in a section, or ignores it on purpose. Only their own sections have
 /// directives that are known.
 pub(super) fn is_directive(section: &str, name: &str) -> bool {
-    name.starts_with("X-") || KNOWN.get(section).is_none_or(|names| names.contains(name))
+    let is_known = || KNOWN.get(section).is_none_or(|names| names.contains(name)) && podman::is_key(section, name);
+    name.starts_with("X-") || is_known()
 }
 
 /// Returns the name that was probably meant by a section that is not known.
 pub(super) fn meant_section(section: &str) -> Option<&'static str> {
-    let names = || KNOWN.keys().copied().chain(OWN).chain(quadlet::SECTIONS);
+    let names = || KNOWN.keys().copied().chain(OWN).chain(podman::sections());
     let same = names().find(|name| name.eq_ignore_ascii_case(section));
     same.or_else(|| similar(section, names()).into_iter().next())
 }
@@ -52,6 +53,9 @@ pub(super) fn meant_section(section: &str) -> Option<&'static str> {
 /// Returns what was probably meant by a directive that is not known in its section: one of the same name in another
 /// section, or one that is spelt alike.
 pub(super) fn meant_directive(section: &str, name: &str) -> Option<String> {
+    if podman::is_section(section) {
+        return podman::meant_key(section, name).map(|key| format!("`{key}=`"));
+    }
     let named = |(_, names): &(&&str, &BTreeSet<&str>)| names.contains(name);
     let known = KNOWN.get(section)?;
     let same = known.iter().find(|known| known.eq_ignore_ascii_case(name));
@@ -95,5 +99,7 @@ mod tests {
         assert_eq!(meant_directive("Service", "execstart").as_deref(), Some("`ExecStart=`"));
         assert_eq!(meant_directive("Unit", "WantedBy").as_deref(), Some("`WantedBy=` in [Install]"));
         assert_eq!(meant_directive("Timer", "Zzzzzzzz"), None);
+        assert_eq!(meant_directive("Container", "Volumes").as_deref(), Some("`Volume=`"));
+        assert!(is_directive("Container", "Volume") && !is_directive("Container", "Volumes"));
     }
 }

@@ -17,6 +17,8 @@ use super::Glob;
 use super::UnitFile;
 use super::UnitName;
 use super::class;
+use super::podman;
+use super::podman::PodmanNeed;
 use super::quadlet;
 use crate::core::machine_id::MachineId;
 use crate::core::similar::misspelt;
@@ -40,6 +42,8 @@ pub struct Requirements {
     pub stays: bool,
     /// `[X-Muster] Application=`: the machine of the other units of this application.
     pub application: Option<String>,
+    /// The version of Podman that knows the Quadlet file.
+    pub podman: Option<PodmanNeed>,
 }
 
 /// A machine in `MachineID=`: its full machine-id, or the first eight digits, which fleet prints.
@@ -165,6 +169,7 @@ impl Requirements {
             replaces: section.globs(&["Replaces"], "Replaces")?,
             stays: class::stays(name, file),
             application: file.application().filter(|_| !file.is_spread()).map(str::to_owned),
+            podman: podman::needed(name, file),
         };
         read.check(section.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]).next().is_some())?;
         // A global file needs global ones: they are on its machines without a requirement.

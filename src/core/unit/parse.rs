@@ -6,6 +6,7 @@
 
 use super::directives;
 use super::enumerations;
+use super::podman;
 use crate::core::sanitize::truncate;
 
 /// How many warnings are given about one file.
@@ -111,7 +112,7 @@ pub enum WarningKind {
     #[error("systemd ignores the section [{section}]{meant}", section = truncate(.0, QUOTED), meant = meant_section(.0))]
     UnknownSection(String),
     /// A directive that systemd does not know in its section.
-    #[error("systemd ignores `{name}=` in [{section}]{meant}", section = .0, name = truncate(.1, QUOTED), meant = meant_directive(.0, .1))]
+    #[error("{reader} `{name}=` in [{section}]{meant}", reader = reader(.0), section = .0, name = truncate(.1, QUOTED), meant = meant_directive(.0, .1))]
     UnknownDirective(String, String),
     /// A value that systemd does not take for its directive.
     #[error(
@@ -122,6 +123,15 @@ pub enum WarningKind {
 }
 
 /// Asks for the section that was probably meant, if there is one.
+/// Returns which program reads a section, and that it does not read a directive there.
+fn reader(section: &str) -> String {
+    if podman::is_section(section) {
+        format!("Podman {} does not know", podman::LATEST)
+    } else {
+        "systemd ignores".to_owned()
+    }
+}
+
 fn meant_section(section: &str) -> String {
     directives::meant_section(section).map(|name| format!(": did you mean [{name}]?")).unwrap_or_default()
 }

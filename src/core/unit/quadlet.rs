@@ -7,9 +7,8 @@ use super::Hash;
 use super::UnitFile;
 use super::UnitName;
 use super::UnitType;
-
-/// The sections that Podman reads in Quadlet files besides those of systemd.
-pub(super) const SECTIONS: [&str; 8] = ["Build", "Container", "Image", "Kube", "Network", "Pod", "Quadlet", "Volume"];
+use super::credentials;
+use crate::core::secret_name::SecretName;
 
 /// The options whose values name other Quadlet files, with the types that they name.
 const NAMING: [(&str, &str, &[UnitType]); 9] = [
@@ -94,6 +93,8 @@ pub struct ImagePull {
     pub arguments: Vec<String>,
     /// The properties of a service that pulls the image, such as `Environment=A=1`.
     pub properties: Vec<String>,
+    /// The secret with the login to the registry.
+    pub login: Option<SecretName>,
 }
 
 /// The options of `podman run` that say how an image is pulled. `podman pull` has them too.
@@ -149,6 +150,9 @@ impl ImagePull {
         if is_made || is_unknown || last(section, policy) == Some("never") {
             return None;
         }
+        let login = credentials::registry_login(file);
+        // The file of the login comes with the pull.
+        let own = login.as_ref().map(|login| format!("--authfile={}", credentials::login_path(login)));
         let mut arguments = Vec::new();
         for (option, argument) in IMAGE_OPTIONS.iter().filter(|_| section == "Image") {
             arguments.extend(last(section, option).map(|value| format!("{argument}={value}")));
@@ -156,6 +160,7 @@ impl ImagePull {
         for text in file.values(section, "PodmanArgs") {
             arguments.extend(pull_arguments(text)?);
         }
+        arguments.retain(|argument| Some(argument) != own.as_ref());
         let environment = ["Environment", "EnvironmentFile"].into_iter().flat_map(|option| {
             let values = file.values("Service", option).filter(|value| !value.is_empty());
             values.map(move |value| format!("{option}={value}"))
@@ -163,13 +168,13 @@ impl ImagePull {
         let properties: Vec<String> = environment.collect();
         // systemd replaces specifiers and variables.
         let is_literal = !arguments.iter().chain(&properties).any(|word| word.contains(['%', '$']));
-        is_literal.then(|| Self { image: image.to_owned(), arguments, properties })
+        is_literal.then(|| Self { image: image.to_owned(), arguments, properties, login })
     }
 
     /// Returns a short name for the pull: the same for all units that need it.
     pub fn key(&self) -> String {
-        let words: Vec<&str> =
-            std::iter::once(&self.image).chain(&self.arguments).chain(&self.properties).map(String::as_str).collect();
+        let words = std::iter::once(&self.image).chain(&self.arguments).chain(&self.properties).map(String::as_str);
+        let words: Vec<&str> = words.chain(self.login.as_ref().map(SecretName::as_str)).collect();
         let mut key = Hash::of(words.join("\n").as_bytes()).to_string();
         key.truncate(16);
         key
@@ -200,6 +205,7 @@ fn pull_arguments(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::with_versions;
     use super::*;
 
     fn file(text: &str) -> UnitFile {
@@ -237,6 +243,10 @@ mod tests {
         assert!(own.key() != plain.key() && own.key().len() == 16);
         let image = pull("app.image", &format!("[Image]\nImage={nginx}\nAuthFile=/b\nTLSVerify=false\nArch=arm64\n"));
         assert_eq!(image.unwrap().arguments, ["--arch=arm64", "--authfile=/b", "--tls-verify=false"]);
+        let text = format!("[Container]\nImage={nginx}\n[X-Muster]\nRegistryLogin=ghcr\n");
+        let stored = with_versions(&file(&text), |_| None).unwrap();
+        let login = ImagePull::of(&"web.container".parse().unwrap(), &stored).unwrap();
+        assert_eq!((login.login.unwrap().as_str(), login.arguments.len()), ("ghcr", 0));
     }
 
     #[test]

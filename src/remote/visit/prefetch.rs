@@ -22,16 +22,21 @@ pub enum Prefetched {
     Failed(String),
 }
 
-/// Writes the script. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
+/// Writes the script. It reads the login to the registry on stdin, if the pull needs one. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
 pub fn script(pull: &ImagePull, root: &str) -> Result<String, Unquotable> {
     let call = pull_call(pull)?;
     let mut text = format!("umask 077\nm_run={}/run/muster\n{PULL}", crate::remote::quote::quote(root)?);
+    if pull.login.is_some() {
+        let _ =
+            write!(text, "m_login=$m_run/pulls/{}.login\nmkdir -p \"$m_run/pulls\" && cat >\"$m_login\"\n", pull.key());
+    }
     // The first look may find the end of an earlier pull that failed.
     let _ = write!(
         text,
         "m_find_image {call}\n[ $m_image != failed ] || m_find_image {call}\n\
          read -r m_began m_rest </proc/uptime\n[ $m_image != there ] || m_began=\n\
          while [ $m_image = pulls ]; do sleep 1; m_find_image {call}; done\n\
+         [ -z \"$m_login\" ] || rm -f -- \"$m_login\"\n\
          read -r m_ended m_rest </proc/uptime\n\
          case $m_image in\n  failed) printf 'failed %s\\n' \"$m_why\" ;;\n  \
          *) if [ -z \"$m_began\" ]; then echo there; else echo pulled $((${{m_ended%%.*}} - ${{m_began%%.*}})); fi ;;\nesac\n"

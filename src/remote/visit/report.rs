@@ -429,7 +429,7 @@ fn explain_state(step: &Step, there: Option<&UnitState>) -> String {
         }
         (Action::Load { .. } | Action::Adopt { .. }, Some(unit)) => format!("systemd does not load it: {}", unit.load),
         (Action::Load { .. }, None) => "its file was not written".to_owned(),
-        (Action::Start { .. } | Action::Restart { .. }, Some(_)) => {
+        (Action::Start { .. } | Action::Restart { .. } | Action::Reload { .. }, Some(_)) => {
             "the record of its start could not be written: is /run full?".to_owned()
         }
         (_, Some(unit)) => format!("it is still {} ({})", unit.active, unit.sub),

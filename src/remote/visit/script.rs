@@ -213,8 +213,7 @@ fn write_early_files(
             let file = quote(step.unit.as_str())?;
             call(body, &format!("m_ours {unit} && {beside}m_write_quadlet"), &format!(" {unit} {file} {text}"));
             let pull = visit.files.get(&hash).and_then(|file| ImagePull::of(&step.unit, file));
-            let pull = pull.map(|pull| pull_call(&pull)).transpose()?;
-            let image = pull.map(|call| format!(" && m_has_image {unit} {call}")).unwrap_or_default();
+            let image = pull.map(|pull| has_image(&unit, &pull)).transpose()?.unwrap_or_default();
             // The file of a service that is not taken is not to be taken for its new file.
             let drop = format!("rm -f -- \"$m_run/quadlet/\"{file}");
             let _ = writeln!(made, "m_is_made {unit} {file}{image} && m_take {unit} {file} || {drop}");
@@ -273,6 +272,12 @@ fn content_words(content: &[u8]) -> Cow<'_, str> {
     text.unwrap_or_else(|| format!("{} y", STANDARD.encode(content)).into())
 }
 
+/// Returns the command that succeeds if a host has the image of a unit, with `&&` before it.
+fn has_image(unit: &str, pull: &ImagePull) -> Result<String, Unquotable> {
+    let login = pull.login.as_ref().map(|name| format!("\"$m_run/unsealed/\"{unit}/{name}")).unwrap_or_default();
+    Ok(format!(" && m_login={login} && m_has_image {unit} {}", pull_call(pull)?))
+}
+
 /// Returns the arguments of the function that looks for an image and pulls it.
 pub(crate) fn pull_call(pull: &ImagePull) -> Result<String, Unquotable> {
     let (key, image) = (pull.key(), quote(&pull.image)?);
@@ -283,6 +288,9 @@ pub(crate) fn pull_call(pull: &ImagePull) -> Result<String, Unquotable> {
     let _ = write!(call, " /bin/sh -c \"$m_pull\" \"$m_run/pulls/{key}\"");
     for argument in &pull.arguments {
         let _ = write!(call, " {}", quote(argument)?);
+    }
+    if pull.login.is_some() {
+        let _ = write!(call, " --authfile=\"$m_run/pulls/{key}.auth\"");
     }
     let _ = write!(call, " {image}");
     Ok(call)
@@ -322,6 +330,7 @@ fn write_starts(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
         let verb = match step.action {
             Action::Start { count } => ("start", count),
             Action::Restart { count } => ("restart", count),
+            Action::Reload { count } => ("reload", count),
             _ => continue,
         };
         let _ = write!(starts.entry(verb).or_default(), " {}", name(step)?);

@@ -50,10 +50,15 @@ m_beside() {
 m_lay_beside() {
   for m_u in $m_besides; do
     case $m_fresh in *" $m_u "*) ;; *) continue ;; esac
-    m_out=$(mkdir -p "$m_files" && chmod -R u=rwX,go=rX "$m_run/beside/$m_u" && rm -rf -- "$m_files/$m_u" &&
-      mv -f -- "$m_run/beside/$m_u" "$m_files/" && mv -f -- "$m_run/beside/$m_u.sums" "$m_run/sums/$m_u" 2>&1) ||
-      m_said "load $m_u" "$m_out"
+    m_out=$(mkdir -p "$m_files" && chmod -R u=rwX,go=rX "$m_run/beside/$m_u" && m_lay "$m_u" &&
+      mv -f -- "$m_run/beside/$m_u.sums" "$m_run/sums/$m_u" 2>&1) || m_said "load $m_u" "$m_out"
   done
+}
+# Brings the files of the unit $1 to their place. Files that are there already are written in place: a container that runs has
+# mounted them.
+m_lay() {
+  [ -d "$m_files/$1" ] && cp -R -- "$m_run/beside/$1/." "$m_files/$1/" 2>/dev/null && return
+  rm -rf -- "$m_files/$1" && mv -f -- "$m_run/beside/$1" "$m_files/"
 }
 # Refuses a unit without which something that goes with it is missing.
 m_lacks() {
@@ -287,11 +292,15 @@ m_start() {
   for m_u in "$@"; do printf '%s\n' "$m_count $m_softs" >"$m_run/launched/$m_u"; done
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).
   [ "$m_count" -eq 0 ] || systemctl reset-failed -- "$@" 2>/dev/null
-  m_many "$m_verb" "systemctl $m_verb --no-block" "$@"
+  # systemctl says whether a unit has reloaded only if it waits.
+  case $m_verb in
+    reload) m_many reload "timeout $m_stop_limit systemctl reload-or-restart" "$@" ;;
+    *) m_many "$m_verb" "systemctl $m_verb --no-block" "$@" ;;
+  esac
   # The mark shows that the step is still to be done. The copy that a restart left running stays marked.
   for m_u in "$@"; do
     case $m_group$m_out in
-      restart*" $m_u:"*) printf '%s\n' "$((m_count - 1)) $m_softs" >"$m_run/launched/$m_u" ;;
+      restart*" $m_u:"*|reload*" $m_u:"*|reload*" $m_u "*) printf '%s\n' "$((m_count - 1)) $m_softs" >"$m_run/launched/$m_u" ;;
       *" $m_u:"*) rm -f -- "$m_run/launched/$m_u" ;;
     esac
   done

@@ -82,5 +82,6 @@ const fn groups(action: Action) -> &'static [&'static str] {
         Action::Stop => &["stop"],
         Action::Start { .. } => &["start"],
         Action::Restart { .. } => &["restart"],
+        Action::Reload { .. } => &["reload"],
     }
 }

@@ -1,0 +1,114 @@
+//! Warnings about commands that do less or more than their author may expect. Nothing is refused here.
+
+use super::UnitCommand;
+use super::activated;
+use crate::core::model::DesiredState;
+use crate::core::model::Snapshot;
+use crate::core::model::Verb;
+use crate::core::unit::Requirements;
+use crate::core::unit::UnitFile;
+use crate::core::unit::UnitName;
+
+/// The options of `[Unit]` that name other units (systemd.unit(5)).
+const DEPENDENCIES: [&str; 15] = [
+    "After",
+    "Before",
+    "BindsTo",
+    "Conflicts",
+    "OnFailure",
+    "OnSuccess",
+    "PartOf",
+    "PropagatesReloadTo",
+    "PropagatesStopTo",
+    "ReloadPropagatedFrom",
+    "Requires",
+    "Requisite",
+    "StopPropagatedFrom",
+    "Upholds",
+    "Wants",
+];
+
+/// Returns the warnings about commands that are given together.
+pub fn command_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
+    let mut warnings = activation_warnings(snapshot, commands);
+    warnings.extend(stop_warnings(snapshot, commands));
+    warnings
+}
+
+/// Returns a warning for each timer, socket or path unit that would start a unit which is on no machine, and for each that
+/// still starts a unit which these commands stop or remove.
+fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
+    let places = |unit: &UnitName| {
+        let named = commands.iter().find(|command| command.unit == *unit);
+        match named {
+            Some(command) => matches!(command.verb.goal(), Some(DesiredState::Loaded | DesiredState::Launched)),
+            None => snapshot.units.get(unit).is_some_and(|unit| unit.desired != DesiredState::Inactive),
+        }
+    };
+    let mut warnings = Vec::new();
+    for UnitCommand { verb, unit, file, .. } in commands {
+        let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
+        let file = file.as_ref().map(|file| &file.file).or_else(|| snapshot.file(unit));
+        let started = file.and_then(|file| activated(unit, file)).filter(|_| !ends && *verb != Verb::Submit);
+        let started = started.map(|service| {
+            let mut named = commands.iter().map(|command| &command.unit);
+            let named = named.find(|unit| unit.of_systemd() == service.as_str()).cloned();
+            named.unwrap_or_else(|| snapshot.unit_of_service(&service))
+        });
+        if let Some(started) = started.filter(|started| !places(started)) {
+            let requirements = file.and_then(|file| Requirements::of(unit, file).ok());
+            let is_tied = requirements.is_some_and(|(requirements, _)| requirements.machine_of.contains(&started));
+            let load = format!("`muster load {started}` first.");
+            let remedy = if is_tied {
+                load
+            } else {
+                format!("Unless the hosts have it: write `MachineOf={started}` into [X-Fleet] of {unit}, and {load}")
+            };
+            warnings.push(format!("WARNING: Unit {unit} starts {started}, which is on no machine. {remedy}"));
+        }
+        let activators = snapshot.units.keys().filter(|_| ends).filter(|activator| {
+            let starts = snapshot.file(activator).and_then(|file| activated(activator, file));
+            let is_launched = snapshot.units.get(*activator).is_some_and(|unit| unit.desired == DesiredState::Launched);
+            starts.is_some_and(|service| unit.of_systemd() == service.as_str())
+                && is_launched
+                && !commands.iter().any(|other| other.unit == **activator)
+        });
+        warnings.extend(
+            activators.map(|activator| format!("WARNING: Unit {activator}, which starts {unit}, is still launched.")),
+        );
+    }
+    warnings
+}
+
+/// Returns a warning for each Quadlet file that these commands stop although a launched unit needs it: systemd stops that unit too.
+fn stop_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
+    let is_named = |unit: &UnitName| commands.iter().any(|command| command.unit == *unit);
+    let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
+    let others: Vec<(&UnitName, Requirements)> = launched
+        .filter(|(name, _)| name.is_quadlet() && !is_named(name))
+        .filter_map(|(name, _)| Some((name, Requirements::of(name, snapshot.file(name)?).ok()?.0)))
+        .collect();
+    let ends = |command: &&UnitCommand| matches!(command.verb, Verb::Stop | Verb::Unload | Verb::Destroy);
+    let stopped = commands.iter().filter(ends).filter(|command| command.unit.is_quadlet());
+    let warnings = stopped.flat_map(|UnitCommand { unit, .. }| {
+        let needing = others.iter().filter(move |(_, needs)| needs.machine_of.contains(unit));
+        needing.map(move |(other, _)| {
+            format!("WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too. `muster start {other}` starts both.")
+        })
+    });
+    warnings.collect()
+}
+
+/// Returns a warning for each option of `[Unit]` that names a Quadlet file, which systemd does not know by this name.
+pub(super) fn dependency_warnings(name: &UnitName, file: &UnitFile) -> Vec<String> {
+    let named = DEPENDENCIES.iter().flat_map(|option| {
+        let words = file.values("Unit", option).flat_map(str::split_whitespace);
+        words.filter_map(move |word| Some((option, word.parse::<UnitName>().ok().filter(UnitName::is_quadlet)?)))
+    });
+    let reader =
+        if name.is_quadlet() { "only Podman 5.5 and later translates this" } else { "systemd does not know this" };
+    let warning = |(option, other): (_, UnitName)| {
+        format!("WARNING: Unit {name}: [Unit] {option}={other}: {reader}: write {}", other.of_systemd())
+    };
+    named.map(warning).collect()
+}
