@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub use warnings::command_warnings;
 
 use crate::core::model::DesiredState;
+use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
@@ -215,7 +216,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     match verb {
         Verb::Submit => {}
         Verb::Destroy => return Ok(Decision { change: DesiredChange::Delete, created: false, warnings }),
-        Verb::Start if is_dead_somewhere(snapshot, name, unit) => {
+        Verb::Start if is_dead_somewhere(snapshot, name, unit) || has_failed_to_load(snapshot, name, unit) => {
             (unit.restarts, unit.revive) = (unit.restarts + 1, true);
         }
         Verb::Load if unit.desired == DesiredState::Launched => {
@@ -262,6 +263,16 @@ fn is_dead_somewhere(snapshot: &Snapshot, name: &UnitName, unit: Unit) -> bool {
     };
     let states = || snapshot.states.get(name).into_iter().flat_map(BTreeMap::values);
     unit.desired == DesiredState::Launched && states().any(is_dead)
+}
+
+/// Reports whether the machine of a launched unit could not load its file and has not loaded it since. A start then asks for the
+/// next attempt at once.
+fn has_failed_to_load(snapshot: &Snapshot, name: &UnitName, unit: Unit) -> bool {
+    let Some(placement) = snapshot.placements.get(name) else { return false };
+    let failed = placement.failed_loads.iter().any(|it| (it.machine, it.hash) == (placement.machine, unit.hash));
+    let state = snapshot.states.get(name).and_then(|states| states.get(&placement.machine));
+    let is_loaded = state.is_some_and(|state| state.hash == unit.hash && state.load == LoadState::Loaded);
+    unit.desired == DesiredState::Launched && failed && !is_loaded
 }
 
 /// Gives a unit its new file. A unit that reloads changed files goes on, and is asked to reload.

@@ -28,8 +28,10 @@ use crate::core::model::Grant;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
+use crate::core::model::Placement;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::UnitState;
@@ -152,9 +154,15 @@ fn causes_of_failed_loads(why: &Explanation) -> BTreeSet<&str> {
     loads.filter(|load| load.hash == why.hash && !load.said.is_empty()).map(|load| load.said.as_str()).collect()
 }
 
-/// Returns where the unit's file could not be loaded, what the host said and when, one text for each cause.
+/// Returns where the unit's file could not be loaded, what the host said and when, one text for each cause; nothing once its
+/// machine has loaded it.
 fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl Iterator<Item = String> {
-    let loads = why.placement.iter().flat_map(|placement| &placement.failed_loads);
+    let is_loaded = |placement: &&Placement| {
+        let mut states = why.states.iter().filter(|(machine, _)| *machine == placement.machine);
+        states.any(|(_, state)| state.hash == why.hash && state.load == LoadState::Loaded)
+    };
+    let placement = why.placement.iter().filter(|placement| !is_loaded(placement));
+    let loads = placement.flat_map(|placement| &placement.failed_loads);
     let mut causes: Vec<(&str, Vec<String>)> = Vec::new();
     for FailedLoad { machine, said, at, .. } in loads.filter(|it| it.hash == why.hash) {
         let place = format!("on {}, {}", snapshot.full_name_of(*machine), super::ago(now.since(*at)));

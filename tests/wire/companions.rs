@@ -87,6 +87,18 @@ fn a_file_that_was_changed_by_hand_is_seen_and_written_again() {
 }
 
 #[test]
+fn a_host_whose_folders_a_user_has_removed_takes_units_and_their_files_again() {
+    let host = Host::new();
+    let visit = |name: &str, number| Visit { number, ..with_files(name, &[("env", b"A=1\n")]) };
+    host.visit(&visit("a.service", 1));
+    for (number, folder) in [(2, "new"), (3, "launched"), (4, "files"), (5, "sums"), (6, "")] {
+        fs::remove_dir_all(host.path("run/muster").join(folder)).unwrap();
+        let report = host.visit(&visit(&format!("b{number}.service"), number));
+        assert_eq!(report.outcomes, [Outcome::Done, Outcome::Done], "{folder:?}");
+    }
+}
+
+#[test]
 fn a_unit_that_reloads_keeps_its_files_in_place_and_is_not_stopped() {
     let host = Host::new();
     host.visit(&with_files("web.service", &[("env", b"A=1\n")]));
@@ -127,7 +139,7 @@ fn a_file_that_the_store_has_lost_or_that_does_not_fit_keeps_only_its_own_unit_f
         ..look(5)
     };
     let report = host.visit(&both(lost, 1));
-    let said = "the store does not have the file that goes with it: env";
+    let said = "not sent: the store does not have the file that goes with it: env";
     assert_eq!(report.outcomes[0], Outcome::Failed(said.to_owned()));
     assert_eq!(report.outcomes[2..], [Outcome::Done, Outcome::Done]);
     // The file stands where a folder is needed.
@@ -188,7 +200,7 @@ fn a_unit_whose_secret_cannot_be_read_goes_on_as_it_is_and_the_reason_is_told() 
     host.asked();
     let report =
         host.visit(&replacing(with_secrets("web.service", &[("db", Err("secret db is not set")), ("x", Ok(b"x"))]), 1));
-    assert_eq!(report.outcomes[0], Outcome::Failed("secret db is not set".to_owned()));
+    assert_eq!(report.outcomes[0], Outcome::Failed("not sent: secret db is not set".to_owned()));
     assert_eq!(fs::read(host.path("run/muster/secrets/web.service/db")).unwrap(), b"old");
     let asked = host.asked();
     assert!(!asked.iter().any(|line| line.contains("stop") || line.starts_with("start")), "{asked:?}");

@@ -2,7 +2,11 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::core::model::ActiveState;
+use crate::core::model::ChoiceReason;
+use crate::core::model::FailedLoad;
 use crate::core::model::LoadState;
+use crate::core::model::Placement;
+use crate::core::model::PlacementReason;
 use crate::core::model::SecretRecord;
 use crate::core::model::SecretVersion;
 use crate::core::model::SubState;
@@ -99,6 +103,22 @@ fn a_start_starts_a_launched_unit_that_has_ended_and_leaves_one_that_runs() {
         let restarted = DesiredChange::Put(Unit { restarts: 2, revive: false, ..revived }, None);
         assert_eq!(decide(&snapshot, &command(Verb::Restart, "web.service")).unwrap().change, restarted);
     }
+}
+
+#[test]
+fn a_start_asks_again_for_a_load_that_has_failed() {
+    let mut snapshot = cluster("web.service", TEXT, DesiredState::Launched);
+    let machine = MachineId::from_bits(1);
+    let load = FailedLoad { machine, hash: file(TEXT).hash(), said: "no room".to_owned(), at: Timestamp::ZERO };
+    let reason = PlacementReason { choice: ChoiceReason::RunsThere, moved: None };
+    let (epoch, since, failed_loads, pull) = (1, Timestamp::ZERO, vec![load], None);
+    snapshot.placements.insert(name("web.service"), Placement { machine, epoch, reason, since, failed_loads, pull });
+    let DesiredChange::Put(unit, None) = decide(&snapshot, &command(Verb::Start, "web.service")).unwrap().change else {
+        panic!()
+    };
+    assert_eq!((unit.restarts, unit.revive), (1, true));
+    snapshot.placements.get_mut("web.service").unwrap().failed_loads.clear();
+    assert_eq!(decide(&snapshot, &command(Verb::Start, "web.service")).unwrap().change, DesiredChange::Nothing);
 }
 
 #[test]

@@ -100,6 +100,9 @@ pub const PULL_LIMIT: Duration = Duration::from_mins(30);
 /// How many machines are tried for a file that cannot be loaded.
 pub const FAILED_LOADS: usize = 3;
 
+/// How the reason of a failed load begins if the leader could not send all that the unit needs.
+pub const NOT_SENT: &str = "not sent: ";
+
 /// A load of a unit that failed on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedLoad {
@@ -114,6 +117,12 @@ pub struct FailedLoad {
 }
 
 impl FailedLoad {
+    /// Reports whether the leader was at fault, so that the unit cannot be loaded on another machine either. The words are those
+    /// of the visit's script.
+    pub fn is_of_leader(&self) -> bool {
+        self.said.starts_with(NOT_SENT)
+    }
+
     /// Reports whether the host had no room for the file, so that no other file fits either. The words are those of the
     /// visit's script.
     pub fn is_for_lack_of_room(&self) -> bool {

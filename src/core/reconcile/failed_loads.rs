@@ -96,7 +96,7 @@ impl Reconciler {
 
     /// Returns why a unit is to leave its machine because it could not be loaded there, and rules out all machines where
     /// it could not. A unit that could be loaded on none of several machines stays: its file is at fault. So does a unit
-    /// of which an earlier file runs here.
+    /// of which an earlier file runs here, and one for which the leader lacks something.
     pub(super) fn load_failure(
         &self,
         scheduler: &mut Scheduler<'_>,
@@ -111,7 +111,7 @@ impl Reconciler {
             return None;
         }
         let loads = self.failed_loads(unit);
-        let here = loads.iter().find(|it| it.machine == at.machine)?.said.clone();
+        let here = loads.iter().find(|it| it.machine == at.machine).filter(|it| !it.is_of_leader())?.said.clone();
         if loads.len() >= FAILED_LOADS {
             return None;
         }

@@ -12,8 +12,9 @@ use crate::core::model::Write;
 use crate::core::unit::UnitName;
 
 impl Reconciler {
-    /// Counts the foreign units of a machine as its units if it has the submitted files, and adopts them or is their place:
-    /// the mark of a unit that was placed there is gone, as after another cluster has taken the host over and left it.
+    /// Counts the foreign units of a machine as its units if it has the submitted files, and adopts them or is their place, as
+    /// every machine that fits is for a global unit: the mark of a unit that belongs there is gone, as after another cluster has
+    /// taken the host over and left it, or after a user has removed the marks.
     pub(super) fn take_adoptable(&mut self, machine: MachineId) {
         let Some(record) = self.snapshot.machines.get(&machine) else { return };
         let Some(view) = self.views.get(&machine) else { return };
@@ -22,7 +23,9 @@ impl Reconciler {
             record.is_some_and(|record| record.hash == state.hash && record.desired != DesiredState::Inactive)
         };
         let is_placed = |unit| self.snapshot.placements.get(unit).is_some_and(|placement| placement.machine == machine);
-        let is_expected = |unit| record.adopts.contains(unit) || is_placed(unit);
+        let globals = self.globals.as_ref().and_then(|globals| globals.get(&machine));
+        let is_global = |unit| globals.is_some_and(|globals| globals.contains(unit));
+        let is_expected = |unit| record.adopts.contains(unit) || is_placed(unit) || is_global(unit);
         let adopted = view.foreign.iter().filter(|(unit, state)| is_expected(*unit) && is_submitted(unit, state));
         let adopted: Vec<_> = adopted.map(|(unit, state)| (unit.clone(), state.clone())).collect();
         let Some(view) = self.views.touch(machine).filter(|_| !adopted.is_empty()) else { return };
@@ -30,10 +33,12 @@ impl Reconciler {
         view.units.iter_mut().for_each(|units| units.extend(adopted.iter().cloned()));
     }
 
-    /// Adopts what has become adoptable with a change of the records.
+    /// Adopts what has become adoptable with a change of the records, or because global units belong on more machines.
     pub(super) fn adopt_all(&mut self, now: Timestamp) {
-        let adopting = self.snapshot.machines.values().filter(|machine| !machine.adopts.is_empty());
-        for machine in adopting.map(|machine| machine.id).collect::<Vec<_>>() {
+        let machines = self.snapshot.machines.values();
+        let has_foreign = |machine: &MachineId| self.views.get(machine).is_some_and(|view| !view.foreign.is_empty());
+        let adopting = machines.map(|machine| machine.id).filter(has_foreign);
+        for machine in adopting.collect::<Vec<_>>() {
             self.take_adoptable(machine);
             self.note_states(machine, now);
             self.renew_need(machine);

@@ -191,8 +191,12 @@ impl Reconciler {
                 }
             }
         }
-        self.stale.assignments |= self.globals.as_ref() != Some(&globals);
+        let have_changed = self.globals.as_ref() != Some(&globals);
+        self.stale.assignments |= have_changed;
         self.globals = Some(globals);
+        if have_changed {
+            self.adopt_all(now);
+        }
         // A unit that fits on no other machine keeps its placement: its machine may come back.
         let wanted = |unit: &UnitName| {
             let machine = self.snapshot.placements.get(unit).map(|placement| placement.machine);

@@ -38,7 +38,7 @@ const OVERDUE: &str = "its image was not pulled within 30 min";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulls {
     under_way: BTreeMap<UnitName, UnderWay>,
-    /// When pulls have ended.
+    /// When pulls have ended, or loads have last failed.
     ended: BTreeMap<UnitName, Timestamp>,
 }
 
@@ -84,14 +84,14 @@ impl Pulls {
         *self = Self::default();
     }
 
-    /// Returns when the last pull for a unit ended. The unit did not run here with its file before.
+    /// Returns when the last pull for a unit ended, or its load last failed. The unit did not run here with its file before.
     pub(super) fn ended_at(&self, unit: &UnitName) -> Option<Timestamp> {
         self.ended.get(unit).copied()
     }
 
     /// Records that the load of a unit has ended.
-    fn end(&mut self, unit: &UnitName, now: Timestamp) {
-        if self.under_way.remove(unit).is_some() {
+    fn end(&mut self, unit: &UnitName, outcome: &Outcome, now: Timestamp) {
+        if self.under_way.remove(unit).is_some() || matches!(outcome, Outcome::Failed(_)) {
             self.ended.insert(unit.clone(), now);
         }
     }
@@ -140,7 +140,7 @@ impl Reconciler {
             if *outcome == Outcome::Begun {
                 loads.insert(step.unit.clone(), view.pulls.go_on(&step.unit, hash, now));
             } else {
-                view.pulls.end(&step.unit, now);
+                view.pulls.end(&step.unit, outcome, now);
             }
         }
         let left = steps.into_iter().zip(outcomes).filter_map(|(step, outcome)| match loads.get(&step.unit) {

@@ -19,6 +19,7 @@ use crate::core::model::Action;
 use crate::core::model::Cluster;
 use crate::core::model::Expiry;
 use crate::core::model::LeaseAction;
+use crate::core::model::NOT_SENT;
 use crate::core::model::Ownership;
 use crate::core::model::Step;
 use crate::core::model::Visit;
@@ -240,12 +241,17 @@ fn write_companions(visit: &Visit, hash: Hash, unit: &str) -> Result<String, Scr
         let path = quote(&path)?;
         let Some(content) = visit.contents.get(&hash) else {
             let why = format!("the store does not have the file that goes with it: {path}");
-            return Ok(format!("m_lacks {unit} {} && ", quote(&why)?));
+            return Ok(lacks(unit, &why)?);
         };
         let _ = write!(commands, "m_beside {unit} {path} {hash} {} && ", content_words(content));
     }
     write_secrets(visit, hash, unit, &mut commands)?;
     Ok(commands)
+}
+
+/// Returns the command that refuses a unit without which something that goes with it is missing. The host is not at fault.
+fn lacks(unit: &str, why: &str) -> Result<String, Unquotable> {
+    Ok(format!("m_lacks {unit} {} && ", quote(&format!("{NOT_SENT}{why}"))?))
 }
 
 /// Writes the commands that write the secrets of a unit.
@@ -256,8 +262,7 @@ fn write_secrets(visit: &Visit, hash: Hash, unit: &str, commands: &mut String) -
             Some(Ok(value)) => value.expose_secret(),
             lost => {
                 let why = lost.and_then(|lost| lost.as_ref().err().cloned()).unwrap_or_else(why);
-                commands.clear();
-                let _ = write!(commands, "m_lacks {unit} {} && ", quote(&why)?);
+                *commands = lacks(unit, &why)?;
                 return Ok(());
             }
         };

@@ -26,8 +26,12 @@ m_many() {
   m_why=${m_out:-"it ended with $m_code"} m_out=
   for m_u in "$@"; do m_said "$m_group $m_u" "$m_why"; m_out="$m_out $m_u:"; done
 }
+# A user may have removed some of the folders.
+m_folders() {
+  for m_d in "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units"; do [ -d "$m_d" ] || mkdir -p "$m_d" || return; done
+}
 m_write() {
-  [ -d "$m_run/files" ] || mkdir -p "$m_run/new" "$m_run/launched" "$m_run/files" "$m_units" || return
+  m_folders 2>/dev/null
   printf '%s' "$2" >"$m_run/new/$1" && { [ -e "$m_run/files/$1" ] || : >"$m_run/files/$1"; } && return
   rm -f -- "$m_run/new/$1"
   m_say said load "$1" "cannot write to $m_run: is /run full?"
@@ -217,7 +221,7 @@ m_blame() {
 m_adopt() {
   m_out=$(sha1sum <"$m_units/$1" 2>&1)
   [ "${m_out%% *}" = "$2" ] || { m_say said load "$1" "its file has changed"; return 1; }
-  mkdir -p "$m_run/launched" "$m_run/files" && : >"$m_run/files/$1" ||
+  m_folders 2>/dev/null; : >"$m_run/files/$1" ||
     { m_say said load "$1" "cannot write to $m_run: is /run full?"; return 1; }
   m_ours "$1" || { rm -f -- "$m_run/files/$1"; return 1; }
   m_each load "$m_link" "$m_units/$1"
@@ -287,7 +291,7 @@ m_start() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
   m_fresh="$m_fresh $* "
-  [ -d "$m_run/launched" ] || mkdir -p "$m_run/launched"
+  m_folders 2>/dev/null
   m_count_soft_reboots
   for m_u in "$@"; do printf '%s\n' "$m_count $m_softs" >"$m_run/launched/$m_u"; done
   # An operator who asks for a start or a restart overrides systemd's limit of starts (StartLimitBurst=).

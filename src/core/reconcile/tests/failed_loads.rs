@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::model::NOT_SENT;
 
 const FULL: &str = "cannot write to /run/muster: is /run full?";
 
@@ -21,6 +22,23 @@ fn a_unit_whose_load_fails_is_placed_elsewhere_and_a_full_machine_takes_nothing_
     stage.seconds(20);
     assert_eq!(stage.placement("a").failed_loads, [], "the machine has reported that it has room");
     assert_eq!(stage.learn(|snapshot| want(snapshot, "c", "")), ["load c on m1", "start c on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_unit_for_which_the_leader_lacks_something_stays_on_its_machine() {
+    let mut stage = Stage::new(3, |_| {});
+    let lacks = format!("{NOT_SENT}secret db cannot be read: no key");
+    stage.unloadable.extend((1..=3).map(|machine| (id(machine), lacks.clone())));
+    stage.learn(|snapshot| want(snapshot, "a", ""));
+    assert!(stage.seconds(60).iter().all(|step| step.ends_with(" on m1")));
+    stage.unloadable.clear();
+    // An operator who asks for the start need not wait until the next attempt is due.
+    let asked = |snapshot: &mut Snapshot| {
+        let record = snapshot.units.get_mut(&unit("a")).unwrap();
+        (record.restarts, record.revive) = (1, true);
+    };
+    assert_eq!(stage.learn(asked), ["load a on m1", "start a on m1"]);
     assert!(stage.is_at_rest());
 }
 

@@ -107,6 +107,31 @@ fn a_unit_whose_mark_is_gone_is_adopted_where_it_is_placed() {
 }
 
 #[test]
+fn a_global_unit_whose_mark_is_gone_is_adopted_on_each_machine_and_destroyed_there() {
+    let mut stage = Stage::new(2, |snapshot| want(snapshot, "agent", "[X-Fleet]\nGlobal=true"));
+    let lose_mark = |stage: &mut Stage| {
+        let host = stage.hosts.get_mut(&id(2)).unwrap().units.get_mut(&unit("agent")).unwrap();
+        (host.foreign, host.state.launched) = (true, false);
+        host.process
+    };
+    let is_adopted = |stage: &Stage, process| {
+        let there = &stage.hosts[&id(2)].units[&unit("agent")];
+        assert!(!there.foreign && there.state.launched && there.process == process, "{there:?}");
+    };
+    let process = lose_mark(&mut stage);
+    stage.seconds(20);
+    is_adopted(&stage, process);
+    lose_mark(&mut stage);
+    stage.next_leader(|_| {});
+    stage.seconds(20);
+    is_adopted(&stage, process);
+    let gone = |snapshot: &mut Snapshot| {
+        snapshot.units.remove(&unit("agent"));
+    };
+    assert_eq!(stage.learn(gone), ["unload agent on m1", "unload agent on m2"]);
+}
+
+#[test]
 fn a_unit_moves_when_its_machine_no_longer_meets_its_requirements() {
     let mut stage = Stage::new(3, |snapshot| {
         (1..=3).for_each(|machine| set(snapshot, machine, "zone", if machine < 3 { "a" } else { "b" }));
