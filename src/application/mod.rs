@@ -3,7 +3,9 @@
 
 mod changes;
 mod companions;
+mod differences;
 mod folder;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,8 @@ pub use changes::changes;
 pub use changes::commands;
 pub use changes::units_of;
 pub use changes::with_secrets;
+pub use differences::differences;
+pub use summary::summary;
 
 use crate::core::unit::BadUnitFile;
 use crate::core::unit::BadUnitName;

@@ -3,6 +3,7 @@
 //! This is the only place where they are converted.
 
 use crate::application::BadApplication;
+use crate::control::apply::ApplyError;
 use crate::control::membership::JoinError;
 use crate::control::membership::MembershipError;
 use crate::control::membership::OwnershipError;
@@ -93,6 +94,21 @@ impl From<BadFields> for CommandError {
 impl From<BadApplication> for CommandError {
     fn from(error: BadApplication) -> Self {
         Self::new(ExitStatus::Usage, error)
+    }
+}
+
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Folder(error) => error.into(),
+            ApplyError::Invalid(error) => error.into(),
+            ApplyError::Twice { .. } | ApplyError::Shared { .. } => Self::new(ExitStatus::Usage, error),
+            ApplyError::Other(error) => {
+                let unit = error.unit.clone();
+                Self::new(ExitStatus::Usage, error)
+                    .hint(format!("Name the folders of both in one `muster apply`, or `muster destroy {unit}` first."))
+            }
+        }
     }
 }
 

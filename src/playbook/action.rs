@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cluster::ApplicationRequest;
 use super::cluster::MachineGoal;
 use super::cluster::UnitRequest;
 use super::host_connection::HostConnection;
@@ -25,6 +26,8 @@ pub enum Action {
     },
     /// Request a unit from the cluster.
     Unit(UnitRequest),
+    /// Request applications from the cluster.
+    Application(ApplicationRequest),
     /// Join the host into the cluster.
     Join,
     /// Request something for the host's machine from the cluster.

@@ -1,6 +1,7 @@
 //! The cluster as playbooks see it: the same path to a host's units as the commands take.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::unit::UnitFile;
@@ -35,6 +36,34 @@ pub struct UnitRequest {
     pub file: Option<UnitFile>,
 }
 
+/// A request for applications of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApplicationRequest {
+    /// The cluster is as these folders say.
+    Present {
+        /// The folders. Each is an application of its name.
+        folders: Vec<PathBuf>,
+        /// Whether the units are destroyed that the folders no longer have.
+        prune: bool,
+    },
+    /// The cluster knows no unit of these applications.
+    Absent {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+impl ApplicationRequest {
+    /// Returns the names of the applications.
+    pub fn names(&self) -> Vec<String> {
+        let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self {
+            Self::Present { folders, .. } => folders.iter().map(name).collect(),
+            Self::Absent { names } => names.clone(),
+        }
+    }
+}
+
 /// A request that a host joins the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinRequest {
@@ -64,6 +93,19 @@ pub struct Applied {
     pub message: String,
 }
 
+/// The answer to a request for applications that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedApplications {
+    /// Whether the request changed something.
+    pub changed: bool,
+    /// What was done to each application, a sentence without a full stop.
+    pub message: String,
+    /// The units by what was done to them.
+    pub units: BTreeMap<&'static str, Vec<String>>,
+    /// The difference between the cluster and the folders, as `muster diff` shows it.
+    pub difference: String,
+}
+
 /// The answer to a request for a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
@@ -87,6 +129,13 @@ pub enum RequestError {
 pub trait Cluster: Send + Sync {
     /// Applies all requests together and returns the answers in order. With `check` the answers are predictions.
     async fn units(&self, requests: &[UnitRequest], check: bool) -> Vec<Result<Applied, RequestError>>;
+
+    /// Applies applications. With `check` the answer is a prediction.
+    async fn applications(
+        &self,
+        request: &ApplicationRequest,
+        check: bool,
+    ) -> Result<AppliedApplications, RequestError>;
 
     /// Brings the machines with these names to the goals, one after another, and returns the answers in order. With
     /// `check` the answers are predictions.

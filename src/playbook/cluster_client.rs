@@ -1,10 +1,14 @@
 //! The cluster for playbooks: the same verbs and the same join as on the command line.
 
+mod applications;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cluster::ApplicationRequest;
 use super::cluster::Applied;
+use super::cluster::AppliedApplications;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster::MachineGoal;
@@ -157,6 +161,14 @@ impl Cluster for ClusterClient {
         answers
     }
 
+    async fn applications(
+        &self,
+        request: &ApplicationRequest,
+        check: bool,
+    ) -> Result<AppliedApplications, RequestError> {
+        self.apply_applications(request, check).await
+    }
+
     async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Answer> {
         let mut answers = Vec::new();
         for (name, goal) in requests {
@@ -219,8 +231,7 @@ impl ClusterClient {
                 reached.insert(unit.clone(), format!("Unit {unit} {state}{place}"));
             }
         };
-        let timeouts = Timeouts { lock_wait: self.lock, wait: Some(WAIT), settle: self.settle, block: true };
-        let ended = verb::execute(&self.cluster, verb, &commands, timeouts, &mut notify).await;
+        let ended = verb::execute(&self.cluster, verb, &commands, self.timeouts(), &mut notify).await;
         for index in chosen {
             let (Some(request), Some(answer)) = (requests.get(*index), answers.get_mut(*index)) else { continue };
             match &ended {
@@ -238,6 +249,10 @@ impl ClusterClient {
                 }
             }
         }
+    }
+
+    const fn timeouts(&self) -> Timeouts {
+        Timeouts { lock_wait: self.lock, wait: Some(WAIT), settle: self.settle, block: true }
     }
 
     /// Brings a machine to a goal.
@@ -263,7 +278,7 @@ impl ClusterClient {
     /// Drains a machine. A unit that was stopped at the deadline is no failure of the task.
     async fn drain(&self, name: &str, deadline: Option<Duration>) -> Answer {
         let wait = WAIT + deadline.unwrap_or_default();
-        let timeouts = Timeouts { lock_wait: self.lock, wait: Some(wait), settle: self.settle, block: true };
+        let timeouts = Timeouts { wait: Some(wait), ..self.timeouts() };
         let drained = membership::drain(&self.cluster, name, deadline, timeouts, &mut |_| ()).await;
         let drained = drained.map_err(|error| membership_error(&error))?;
         let problems: Vec<String> = drained.problems.iter().map(ToString::to_string).collect();

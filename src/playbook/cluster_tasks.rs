@@ -1,17 +1,22 @@
 //! Tasks that run on the cluster: one request for all hosts of a task. Equal requests of several hosts are sent once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::Value;
 
 use super::action::Action;
+use super::cluster::ApplicationRequest;
 use super::cluster::Applied;
+use super::cluster::AppliedApplications;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster::MachineGoal;
 use super::cluster::RequestError;
 use super::cluster::Swept;
 use super::cluster::UnitRequest;
+use super::diff::Diff;
+use super::diff::Diffs;
 use super::loop_item::LoopItem;
 use super::outcome::Outcome;
 use super::outcome::Status;
@@ -19,8 +24,33 @@ use crate::core::unit::UnitName;
 use crate::inventory::Host;
 use crate::inventory::Vars;
 
-/// The units that a task has requested in all batches so far, each with the first host that requested it.
-pub(super) type RequestedUnits = BTreeMap<UnitName, (UnitRequest, String)>;
+/// What a task has requested in all batches so far, by name, each with the first host that requested it.
+#[derive(Debug, Default)]
+pub(super) struct Requested {
+    units: BTreeMap<UnitName, (UnitRequest, String)>,
+    applications: BTreeMap<String, (ApplicationRequest, String)>,
+}
+
+impl Requested {
+    /// Reports whether a host is the first one that requested these applications.
+    pub(super) fn is_first(&self, host: &str, request: &ApplicationRequest) -> bool {
+        let first = request.names().first().and_then(|name| self.applications.get(name));
+        first.is_some_and(|(_, first)| first == host)
+    }
+}
+
+/// The answers to requests for applications.
+pub(super) type ApplicationAnswers = BTreeMap<ApplicationRequest, Result<AppliedApplications, RequestError>>;
+
+/// The answers of the cluster to the requests of a task.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) units: BTreeMap<UnitName, Result<Applied, RequestError>>,
+    pub(super) applications: ApplicationAnswers,
+    pub(super) joins: BTreeMap<String, Result<Applied, RequestError>>,
+    pub(super) machines: BTreeMap<(String, MachineGoal), Result<Applied, RequestError>>,
+    pub(super) swept: Option<Result<Swept, RequestError>>,
+}
 
 /// Requests units from the cluster and returns the answer for each.
 ///
@@ -29,7 +59,7 @@ pub(super) type RequestedUnits = BTreeMap<UnitName, (UnitRequest, String)>;
 pub(super) async fn request_units<'h>(
     cluster: &dyn Cluster,
     items: impl Iterator<Item = (&'h Host, &LoopItem)>,
-    requested: &mut RequestedUnits,
+    requested: &mut Requested,
     check: bool,
 ) -> BTreeMap<UnitName, Result<Applied, RequestError>> {
     let mut requests: Vec<UnitRequest> = Vec::new();
@@ -37,7 +67,7 @@ pub(super) async fn request_units<'h>(
     for (host, item) in items {
         let Ok(Action::Unit(request)) = &item.state else { continue };
         let first = || (request.clone(), host.name.clone());
-        let (first, first_host) = requested.entry(request.name.clone()).or_insert_with(first);
+        let (first, first_host) = requested.units.entry(request.name.clone()).or_insert_with(first);
         if first != request {
             let conflict = || Err(RequestError::Failed(conflict(first, first_host, request, &host.name)));
             answers.entry(request.name.clone()).or_insert_with(conflict);
@@ -55,16 +85,69 @@ pub(super) async fn request_units<'h>(
 
 fn conflict(first: &UnitRequest, first_host: &str, other: &UnitRequest, host: &str) -> String {
     let what = if first.file == other.file { "has two desired states" } else { "has two different texts" };
-    let whose = if first_host == host {
-        format!("both on {host}")
-    } else {
-        format!("one for {first_host} and another for {host}")
-    };
     format!(
-        "unit {} {what}, {whose}, and a cluster has one unit of a name: make it one for each host, such as \
+        "unit {} {what}, {}, and a cluster has one unit of a name: make it one for each host, such as \
          `name@{{{{ inventory_hostname }}}}.service`, or the same for all",
-        first.name
+        first.name,
+        whose(first_host, host)
     )
+}
+
+/// Says which hosts two different requests are from.
+fn whose(first: &str, host: &str) -> String {
+    if first == host { format!("both on {host}") } else { format!("one for {first} and another for {host}") }
+}
+
+/// Requests applications from the cluster and returns the answers. Two different requests for one application are an error, as
+/// those for one unit are.
+pub(super) async fn request_applications<'h>(
+    cluster: &dyn Cluster,
+    items: impl Iterator<Item = (&'h Host, &LoopItem)>,
+    requested: &mut Requested,
+    check: bool,
+) -> ApplicationAnswers {
+    let mut requests: Vec<ApplicationRequest> = Vec::new();
+    let mut answers = ApplicationAnswers::new();
+    for (host, item) in items {
+        let Ok(Action::Application(request)) = &item.state else { continue };
+        for name in request.names() {
+            let first = || (request.clone(), host.name.clone());
+            let (first, first_host) = requested.applications.entry(name.clone()).or_insert_with(first);
+            if first != request {
+                let whose = whose(first_host, &host.name);
+                let why = format!("there are two different requests for the application {name}, {whose}");
+                answers.entry(request.clone()).or_insert(Err(RequestError::Failed(why)));
+            }
+        }
+        if !requests.contains(request) {
+            requests.push(request.clone());
+        }
+    }
+    for request in requests {
+        if let Entry::Vacant(entry) = answers.entry(request) {
+            let answer = cluster.applications(entry.key(), check).await;
+            entry.insert(answer);
+        }
+    }
+    answers
+}
+
+/// Returns the outcome of a task for an answer about applications, with the difference if it is shown.
+pub(super) fn outcome_of_applications(
+    answer: Option<&Result<AppliedApplications, RequestError>>,
+    shows_difference: bool,
+) -> Outcome {
+    let AppliedApplications { changed, message, units, difference } = match answer {
+        Some(Ok(applied)) => applied,
+        Some(Err(error)) => return outcome_of(Some(&Err(error.clone()))),
+        None => return outcome_of(None),
+    };
+    let units = units.iter().map(|(change, names)| ((*change).to_owned(), Value::from(names.clone())));
+    let units = Value::Object(units.collect());
+    let detail = Vars::from_iter([("msg".to_owned(), message.clone().into()), ("units".to_owned(), units)]);
+    let shown = Some(difference).filter(|text| shows_difference && !text.is_empty());
+    let diff = shown.map_or(Diffs::None, |text| Diffs::One(Box::new(Diff::Prepared(text.clone()))));
+    Outcome { diff, ..Outcome::done(*changed, detail) }
 }
 
 /// Requests that hosts join the cluster and returns the answers by the hosts' names.

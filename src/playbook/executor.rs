@@ -28,6 +28,7 @@ use super::callback::Event;
 use super::cluster::Cluster;
 use super::cluster::JoinRequest;
 use super::cluster_tasks;
+use super::cluster_tasks::Answers;
 use super::cluster_tasks::outcome_of;
 use super::loop_item::ItemResult;
 use super::loop_item::LoopItem;
@@ -579,6 +580,7 @@ impl Executor<'_> {
             Action::Job { id, is_over: true } => return host_task.jobs.forget(id),
             Action::Host(action) => action,
             Action::Unit(_)
+            | Action::Application(_)
             | Action::Join
             | Action::Machine(_)
             | Action::Sweep
@@ -621,35 +623,43 @@ impl Executor<'_> {
         task: &Task,
         host_tasks: Vec<ClusterTask<'h>>,
     ) -> Vec<(ClusterTask<'h>, Vec<Outcome>)> {
-        let (mut units, mut joins, mut machines, mut swept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), None);
-        let requests: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
+        let joins: BTreeMap<&str, Result<JoinRequest, String>> = host_tasks
             .iter()
             .filter(|host_task| host_task.items.iter().any(|item| matches!(item.state, Ok(Action::Join))))
             .map(|host_task| (host_task.host.name.as_str(), join_request(host_task.host)))
             .collect();
+        let requested = state.requested.entry((Arc::clone(&task.file), task.at)).or_default();
+        let mut answers = Answers::default();
         if let Some(cluster) = self.cluster {
             let items =
                 || host_tasks.iter().flat_map(|host_task| host_task.items.iter().map(|item| (host_task.host, item)));
-            let requested = state.requested.entry((Arc::clone(&task.file), task.at)).or_default();
-            let requests = requests.values().flatten().cloned().collect();
+            let requests = joins.values().flatten().cloned().collect();
             let first = host_tasks.iter().find_map(|host_task| host_task.items.first());
             let check = first.map_or(self.check, |item| self.is_check(task, item.scope()).unwrap_or(true));
             let run = async {
-                let units = cluster_tasks::request_units(cluster, items(), requested, check).await;
-                let joins = cluster_tasks::request_joins(cluster, requests, check).await;
-                let machines = cluster_tasks::request_machines(cluster, items(), check).await;
-                (units, joins, machines, cluster_tasks::sweep(cluster, items().map(|(_, item)| item), check).await)
+                Answers {
+                    units: cluster_tasks::request_units(cluster, items(), requested, check).await,
+                    applications: cluster_tasks::request_applications(cluster, items(), requested, check).await,
+                    joins: cluster_tasks::request_joins(cluster, requests, check).await,
+                    machines: cluster_tasks::request_machines(cluster, items(), check).await,
+                    swept: cluster_tasks::sweep(cluster, items().map(|(_, item)| item), check).await,
+                }
             };
-            (units, joins, machines, swept) = self.running.during(CLUSTER, &task.name, run).await;
+            answers = self.running.during(CLUSTER, &task.name, run).await;
         }
         let outcome = |host: &Host, item: &LoopItem| match &item.state {
-            Ok(Action::Unit(request)) => outcome_of(units.get(&request.name)),
-            Ok(Action::Join) => match requests.get(host.name.as_str()) {
+            Ok(Action::Unit(request)) => outcome_of(answers.units.get(&request.name)),
+            Ok(Action::Application(request)) => {
+                let is_shown =
+                    requested.is_first(&host.name, request) && self.shows_diff(task, item.scope()) == Ok(true);
+                cluster_tasks::outcome_of_applications(answers.applications.get(request), is_shown)
+            }
+            Ok(Action::Join) => match joins.get(host.name.as_str()) {
                 Some(Err(why)) => Outcome::failed(why.clone()),
-                _ => outcome_of(joins.get(&host.name)),
+                _ => outcome_of(answers.joins.get(&host.name)),
             },
-            Ok(Action::Machine(goal)) => outcome_of(machines.get(&(host.name.clone(), *goal))),
-            Ok(Action::Sweep) => cluster_tasks::outcome_of_sweep(swept.as_ref()),
+            Ok(Action::Machine(goal)) => outcome_of(answers.machines.get(&(host.name.clone(), *goal))),
+            Ok(Action::Sweep) => cluster_tasks::outcome_of_sweep(answers.swept.as_ref()),
             Ok(_) => Outcome::failed("this module runs on the host, not on the cluster"),
             Err(outcome) => (**outcome).clone(),
         };

@@ -2,7 +2,6 @@
 //!
 //! This layer renders values. It does not decide anything, and knows nothing of `cli`, `control` or `playbook`.
 
-pub mod application_diff;
 pub mod error;
 pub mod event;
 pub mod explanation;

@@ -84,6 +84,16 @@ fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_re
         "/run/fleet/files:\n\n/run/fleet/units:\n\n/run/muster/sums:"
     );
 
+    let book = lab.dir().join("shop.yaml");
+    fs::write(&book, "- hosts: all\n  gather_facts: false\n  tasks:\n    - application: {path: shop}\n").unwrap();
+    write("env", "COLOR=green\n");
+    let said = say(&["play", book.to_str().unwrap(), "--diff"]);
+    let shown =
+        "--- web.service: env (cluster)\n+++ web.service: env (folder)\n@@ -1 +1 @@\n-COLOR=blue\n+COLOR=green\n";
+    assert_eq!((said.matches(shown).count(), said.matches("changed: [core-0").count()), (1, 3), "{said}");
+    assert_eq!(environment(&second).trim(), "COLOR=green");
+    assert_eq!(say(&["play", book.to_str().unwrap(), "--diff"]).matches("\nok: [core-0").count(), 3);
+
     say(&["destroy", "--application", "shop"]);
     assert_eq!(say(&["list-applications", "--no-legend"]), "");
     assert_eq!(on(&second, "ls /run/fleet/files"), "");

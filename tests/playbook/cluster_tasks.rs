@@ -131,3 +131,57 @@ async fn a_sweep_is_made_once_for_all_hosts_and_fails_if_a_problem_remains() {
     assert!(printed.contains("fatal: [h1]: FAILED! => {") && printed.contains("h2 ['web2 is down']"), "{printed}");
     assert_eq!(*stage.cluster.requested.lock().unwrap(), ["sweep?"]);
 }
+
+#[tokio::test]
+async fn applications_are_requested_once_for_all_hosts_and_one_host_shows_the_difference() {
+    let mut stage = Stage { diff: true, ..Stage::new() };
+    for folder in ["shop", "files/blog", "bad"] {
+        std::fs::create_dir_all(stage.path(folder)).unwrap();
+    }
+    let book = "
+- hosts: web
+  tasks:
+    - application: {path: [shop, blog], prune: true}
+      register: applied
+    - debug: {msg: \"{{ inventory_hostname }} {{ applied.units.new | join }} {{ applied.units.unchanged | length }}\"}
+    - application: {name: 'shop,blog', state: absent}
+      diff: false
+    - application: {path: bad}
+      when: inventory_hostname == 'h1'
+";
+    let (printed, code) = stage.play(book).await;
+    let expected = ["applications shop, blog and prune", "applications shop, blog absent", "applications bad"];
+    assert_eq!((stage.cluster.requested.lock().unwrap().as_slice(), code), (expected.map(str::to_owned).as_slice(), 2));
+    assert_eq!(printed.matches("--- /dev/null\n+++ shop, blog\n").count(), 1, "{printed}");
+    assert!(printed.contains("\"msg\": \"h3 web.service 0\""), "{printed}");
+    assert_eq!(
+        printed.matches("fatal: [h1]: FAILED! => {\"changed\": false, \"msg\": \"web.service has failed\"}").count(),
+        1
+    );
+
+    stage.check = true;
+    stage.play("- hosts: web\n  tasks:\n    - application: path=shop\n").await;
+    assert_eq!(stage.cluster.requested.lock().unwrap().last().unwrap(), "applications? shop");
+}
+
+#[tokio::test]
+async fn two_requests_for_one_application_and_wrong_arguments_fail() {
+    let stage = Stage::new();
+    for folder in ["h1/shop", "h2/shop", "h3/shop"] {
+        std::fs::create_dir_all(stage.path(folder)).unwrap();
+    }
+    for (task, expected) in [
+        (
+            "{path: '{{ inventory_hostname }}/shop'}",
+            "there are two different requests for the application shop, one for h1 and another for h2",
+        ),
+        ("{path: nowhere}", "`path`: there is no folder nowhere in "),
+        ("{path: '{{ [] }}'}", "`state: present` needs `path`"),
+        ("{name: shop}", "`state: present` needs `path`"),
+        ("{name: a/b, state: absent}", "invalid name of an application `a/b`"),
+    ] {
+        let (printed, code) = stage.play(&format!("- hosts: web\n  tasks:\n    - application: {task}\n")).await;
+        assert!(printed.contains(expected) && code == 2, "{task}: {printed}");
+    }
+    assert_eq!(stage.cluster.requested.lock().unwrap().as_slice(), ["applications shop"]);
+}

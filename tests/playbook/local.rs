@@ -19,7 +19,9 @@ use muster::inventory::Vars;
 use muster::playbook::callback::Event;
 use muster::playbook::callback::default;
 use muster::playbook::callback::json::JsonCallback;
+use muster::playbook::cluster::ApplicationRequest;
 use muster::playbook::cluster::Applied;
+use muster::playbook::cluster::AppliedApplications;
 use muster::playbook::cluster::Cluster;
 use muster::playbook::cluster::JoinRequest;
 use muster::playbook::cluster::MachineGoal;
@@ -140,6 +142,26 @@ impl Cluster for RecordingCluster {
             Ok(Applied { changed: true, message: format!("{} is as requested", request.name) })
         };
         requests.iter().map(one).collect()
+    }
+
+    async fn applications(
+        &self,
+        request: &ApplicationRequest,
+        check: bool,
+    ) -> Result<AppliedApplications, RequestError> {
+        let flags = match request {
+            ApplicationRequest::Present { prune: true, .. } => " and prune",
+            ApplicationRequest::Present { prune: false, .. } => "",
+            ApplicationRequest::Absent { .. } => " absent",
+        };
+        let (question, names) = (if check { "?" } else { "" }, request.names().join(", "));
+        self.requested.lock().unwrap().push(format!("applications{question} {names}{flags}"));
+        if names == "bad" {
+            return Err(RequestError::Failed("web.service has failed".to_owned()));
+        }
+        let units = [("new", vec!["web.service".to_owned()]), ("unchanged", Vec::new())].into();
+        let difference = format!("--- /dev/null\n+++ {names}\n");
+        Ok(AppliedApplications { changed: true, message: format!("{names} applied"), units, difference })
     }
 
     async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Vec<Result<Applied, RequestError>> {

@@ -12,7 +12,9 @@ use super::super::failover_args::FailoverPolicyArgs;
 use super::super::failover_args::SweepSchedule;
 use super::super::sweep;
 use crate::control::sweep::SweepOptions;
+use crate::playbook::cluster::ApplicationRequest;
 use crate::playbook::cluster::Applied;
+use crate::playbook::cluster::AppliedApplications;
 use crate::playbook::cluster::Cluster;
 use crate::playbook::cluster::JoinRequest;
 use crate::playbook::cluster::MachineGoal;
@@ -69,6 +71,14 @@ impl Cluster for RunCluster<'_> {
             Ok(client) => client.units(requests, check).await,
             Err(error) => vec![Err(error); requests.len()],
         }
+    }
+
+    async fn applications(
+        &self,
+        request: &ApplicationRequest,
+        check: bool,
+    ) -> Result<AppliedApplications, RequestError> {
+        self.client().await?.applications(request, check).await
     }
 
     async fn machines(&self, requests: &[(String, MachineGoal)], check: bool) -> Answers {

@@ -53,7 +53,7 @@ impl Executor<'_> {
     }
 
     /// Reports whether a task shows what it changes. A task whose results are secret does not.
-    fn shows_diff(&self, task: &Task, scope: &Scope) -> Result<bool, String> {
+    pub(super) fn shows_diff(&self, task: &Task, scope: &Scope) -> Result<bool, String> {
         let is_wanted = task.settings.diff.as_ref().map_or(Ok(self.diff), |diff| diff.holds(scope))?;
         Ok(is_wanted && !task.settings.no_log.may_hold(scope))
     }

@@ -9,7 +9,7 @@ use crate::inventory::Inventory;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Position;
 use crate::playbook::callback::Event;
-use crate::playbook::cluster_tasks::RequestedUnits;
+use crate::playbook::cluster_tasks::Requested;
 use crate::playbook::local_files::LocalFiles;
 use crate::playbook::loop_item::ItemResult;
 use crate::playbook::magic_variables;
@@ -35,8 +35,8 @@ pub(super) struct RunState<'a, 't> {
     pub(super) surroundings: Arc<Surroundings>,
     /// The files of the playbook that are in use.
     pub(super) local_files: Arc<LocalFiles>,
-    /// The units that each task has requested, in all batches so far.
-    pub(super) requested: BTreeMap<(Arc<Path>, Position), RequestedUnits>,
+    /// What each task has requested from the cluster, in all batches so far.
+    pub(super) requested: BTreeMap<(Arc<Path>, Position), Requested>,
     /// The result that was recorded last.
     pub(super) last: Option<Outcome>,
     /// The tasks in the background.

@@ -121,10 +121,17 @@ impl Arguments<'_> {
 
     /// Returns the first path of these names that is right.
     pub(super) fn look_up(&self, given: &str, folder: &str, is_right: fn(&Path) -> bool) -> Result<PathBuf, String> {
-        find_in(self.folders, folder, given, is_right).ok_or_else(|| {
-            let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
-            format!("there is no file {given} in {}", folders.join(", "))
-        })
+        find_in(self.folders, folder, given, is_right).ok_or_else(|| self.not_found("file", given))
+    }
+
+    /// Returns the path of a folder of the role or the playbook: in its folder of this name, or else beside that.
+    pub(super) fn find_folder(&self, given: &str, folder: &str) -> Result<PathBuf, String> {
+        find_in(self.folders, folder, given, Path::is_dir).ok_or_else(|| self.not_found("folder", given))
+    }
+
+    fn not_found(&self, what: &str, given: &str) -> String {
+        let folders: Vec<String> = self.folders.iter().map(|folder| display(folder)).collect();
+        format!("there is no {what} {given} in {}", folders.join(", "))
     }
 
     /// Returns the content of a file of the playbook. A file that is encrypted is opened unless the task says `decrypt: false`.

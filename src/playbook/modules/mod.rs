@@ -7,6 +7,7 @@ mod acl;
 mod add_host;
 mod alternatives;
 mod apache2_module;
+mod application;
 mod apt;
 mod apt_key;
 mod apt_repository;
@@ -185,6 +186,7 @@ static MODULES: &[&dyn Module] = &[
     &add_host::GroupBy,
     &alternatives::ALTERNATIVES,
     &apache2_module::APACHE2_MODULE,
+    &application::Application,
     &apt::APT,
     &apt_key::APT_KEY,
     &apt_repository::APT_REPOSITORY,

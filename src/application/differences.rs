@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::application::Application;
-use crate::application::UnitChange;
+use super::Application;
+use super::UnitChange;
 use crate::core::model::Snapshot;
 use crate::core::sanitize;
 use crate::core::unit::Contents;
@@ -17,7 +17,7 @@ use crate::difference::unified;
 const NONE: &str = "/dev/null";
 
 /// Returns the difference of an application, empty if there is none.
-pub fn text(snapshot: &Snapshot, application: &Application, changes: &BTreeMap<UnitName, UnitChange>) -> String {
+pub fn differences(snapshot: &Snapshot, application: &Application, changes: &BTreeMap<UnitName, UnitChange>) -> String {
     let is_different = |(_, change): &(&UnitName, &UnitChange)| **change != UnitChange::Same;
     changes.iter().filter(is_different).map(|(unit, _)| of_unit(snapshot, application, unit)).collect()
 }
