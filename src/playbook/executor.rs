@@ -345,7 +345,8 @@ impl Executor<'_> {
         let (set, extra) = (state.iterator.set().clone(), Arc::clone(&self.extra));
         state.hosts = Some(Arc::new(RunHosts { inventory, all, set, extra }));
         let (folders, environment) = (task.origin.folders.clone(), self.environment.clone());
-        state.surroundings = Arc::new(Surroundings { folders, environment });
+        let configuration = self.options.configuration(self.forks);
+        state.surroundings = Arc::new(Surroundings { folders, environment, configuration });
     }
 
     /// Returns the variables of a task's templates on a host.

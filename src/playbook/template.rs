@@ -58,7 +58,6 @@ use hosts::HostVars;
 pub use hosts::Hosts;
 pub use lookups::Surroundings;
 pub use lookups::named as lookup_named;
-pub use lookups::short as lookup_short;
 use source::Backslashes;
 use source::Prepared;
 pub use value::parse_bool;
@@ -220,6 +219,11 @@ impl Scope {
         let terms: Vec<_> = terms.iter().map(value::from_json).collect();
         let found = lookups::run(self, lookup, &terms, kind).map_err(|error| explain(&error, []))?;
         found.iter().map(finished).collect()
+    }
+
+    /// Returns the names of the hosts of a pattern; none if the pattern is invalid, as in Ansible.
+    fn hosts_matching(&self, pattern: &str) -> Vec<String> {
+        self.hosts.as_ref().map(|hosts| hosts.matching(pattern)).unwrap_or_default()
     }
 
     /// Returns the names of all variables.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use muster::inventory::Vars;
 use muster::inventory::document;
+use muster::playbook::parse::Options;
 use muster::playbook::template::Layer;
 use muster::playbook::template::Scope;
 use muster::playbook::template::Surroundings;
@@ -31,7 +32,6 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("'abc'.encode() | upper", "bytes become text here"),
     ("'abc'.encode() | to_json", "bytes become text here"),
     ("ports.count(80)", "a fault of Ansible"),
-    ("lookup('config', 'DEFAULT_ROLES_PATH') | type_debug", "muster has no settings of Ansible"),
     (
         "['192.168.1.5/24', '192.168.1.0/24', '192.168.1.255/24', '10.0.0.1', '10.0.0.0/31', '10.0.0.1/31', \
          '10.0.0.1/30', '10.0.0.0/32', 'fe80::/64', 'fe80::1/64', '::1', '::1/127'] | map('ansible.utils.ipaddr', \
@@ -61,7 +61,11 @@ fn scope(variables: &Vars) -> Scope {
     ]);
     let omit = Vars::from_iter([("omit".to_owned(), "OMITTED".into())]);
     let layers = vec![Layer::written(Arc::new(variables.clone())), Layer::data(Arc::new(omit))];
-    Scope::new(layers).with_surroundings(Arc::new(Surroundings { folders: vec![folder()], environment }))
+    Scope::new(layers).with_surroundings(Arc::new(Surroundings {
+        folders: vec![folder()],
+        environment,
+        configuration: Options::default().configuration(5),
+    }))
 }
 
 /// Returns the difference between the outcome and the record, if there is one.
@@ -159,7 +163,7 @@ fn a_file_of_a_role_is_found_unless_debops_has_a_configuration() {
     let look_up = |home: &Path, name: &str| {
         let variables = Vars::from_iter([("role_path".to_owned(), role.path().to_string_lossy().into())]);
         let environment = BTreeMap::from([("HOME".to_owned(), home.display().to_string())]);
-        let surroundings = Surroundings { folders: Vec::new(), environment };
+        let surroundings = Surroundings { environment, ..Surroundings::default() };
         let scope = Scope::new(vec![Layer::data(Arc::new(variables))]).with_surroundings(Arc::new(surroundings));
         scope.fill(&format!("{{{{ lookup('debops.debops.task_src', '{name}') }}}}").into())
     };

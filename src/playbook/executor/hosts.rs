@@ -24,6 +24,11 @@ impl Hosts for RunHosts {
         self.inventory.hosts.keys().cloned().collect()
     }
 
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        let hosts = self.inventory.select_known(pattern).map(|(hosts, _)| hosts).unwrap_or_default();
+        hosts.into_iter().map(|host| host.name.clone()).collect()
+    }
+
     fn scope(&self, host: &str) -> Option<Scope> {
         let host = self.inventory.hosts.get(host)?;
         let [facts, files, own] = self.set.get(&host.name).cloned().unwrap_or_default().layers();

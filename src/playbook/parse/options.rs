@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
+
+use crate::inventory::Vars;
+use crate::playbook::settings::Become;
+use crate::playbook::settings::Flag;
 use crate::playbook::settings::Settings;
 use crate::vault::Keyring;
 
@@ -26,6 +31,26 @@ impl Default for Options {
         let role_folders = ["/usr/share/ansible/roles", "/etc/ansible/roles"].map(PathBuf::from).to_vec();
         let (settings, gathering, config_file) = Default::default();
         Self { settings, gathering, role_folders, config_file, vault: Arc::default() }
+    }
+}
+
+impl Options {
+    /// Returns what the lookup `config` finds, by Ansible's names of the settings.
+    pub fn configuration(&self, forks: usize) -> Vars {
+        let Become { on, user, method } = &self.settings.r#become;
+        let text = |path: &PathBuf| path.display().to_string();
+        let gathering = if self.gathering == Gathering::Implicit { "implicit" } else { "explicit" };
+        let values = json!({
+            "CONFIG_FILE": self.config_file.as_ref().map(text),
+            "DEFAULT_BECOME": *on == Flag::On,
+            "DEFAULT_BECOME_METHOD": method.as_deref().unwrap_or("sudo"),
+            "DEFAULT_BECOME_USER": user.as_deref().unwrap_or("root"),
+            "DEFAULT_FORKS": forks,
+            "DEFAULT_GATHERING": gathering,
+            "DEFAULT_REMOTE_USER": self.settings.remote_user,
+            "DEFAULT_ROLES_PATH": self.role_folders.iter().map(text).collect::<Vec<_>>(),
+        });
+        values.as_object().cloned().unwrap_or_default()
     }
 }
 

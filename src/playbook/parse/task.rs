@@ -414,6 +414,9 @@ impl Parser<'_> {
                 return Err(self.error(second.at, what));
             }
         };
+        if node.is_null() {
+            return Err(self.error(node.at, "a loop needs a value".to_owned()));
+        }
         let template = node.text().is_some_and(|text| text.contains("{{"));
         if kind == LoopKind::Loop && !template && !matches!(node.content, Content::List(_)) {
             return Err(self.error(node.at, format!("`loop` must be a list, not {}", node.kind())));

@@ -6,6 +6,7 @@ mod dates;
 mod debops;
 mod encodings;
 mod general;
+mod html;
 mod ip;
 mod json;
 mod lists;
@@ -13,6 +14,7 @@ mod maps;
 mod numbers;
 mod order;
 mod password_hash;
+mod path_patterns;
 mod paths;
 mod patterns;
 mod text;
@@ -59,12 +61,14 @@ const COLLECTIONS: [Collection; 4] = [
             data::FILTERS,
             dates::FILTERS,
             encodings::FILTERS,
+            html::FILTERS,
             json::FILTERS,
             lists::FILTERS,
             maps::FILTERS,
             numbers::FILTERS,
             order::FILTERS,
             password_hash::FILTERS,
+            path_patterns::FILTERS,
             paths::FILTERS,
             patterns::FILTERS,
             text::FILTERS,

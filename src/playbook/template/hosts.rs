@@ -14,6 +14,9 @@ pub trait Hosts: Send + Sync {
     /// Returns the names of the hosts, in the order of the inventory.
     fn names(&self) -> Vec<String>;
 
+    /// Returns the names of the hosts of a pattern; none if the pattern is invalid.
+    fn matching(&self, pattern: &str) -> Vec<String>;
+
     /// Returns the variables of a host, if there is such a host.
     fn scope(&self, host: &str) -> Option<Scope>;
 }

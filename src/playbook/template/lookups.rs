@@ -25,6 +25,7 @@ use super::arguments::Arguments;
 use super::value;
 use super::value::text;
 use super::value::wrong;
+use crate::inventory::Vars;
 
 /// The machine where the playbook runs, as lookups and `include` see it.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +35,8 @@ pub struct Surroundings {
     pub folders: Vec<PathBuf>,
     /// The environment variables.
     pub environment: BTreeMap<String, String>,
+    /// The settings of the run, by Ansible's names.
+    pub configuration: Vars,
 }
 
 impl Surroundings {
@@ -51,8 +54,9 @@ impl Surroundings {
 /// A lookup: takes the scope, the terms and the options.
 type Lookup = fn(&Scope, &[Value], &Arguments) -> Result<Vec<Value>, Error>;
 
-const LOOKUPS: [(&str, Lookup); 29] = [
+const LOOKUPS: [(&str, Lookup); 31] = [
     ("cartesian", lists::cartesian),
+    ("config", config),
     ("csvfile", files::csvfile),
     ("debops.debops.file_src", |scope, terms, _| debops::source(scope, terms, "files")),
     ("debops.debops.task_src", |scope, terms, _| debops::source(scope, terms, "tasks")),
@@ -66,6 +70,7 @@ const LOOKUPS: [(&str, Lookup); 29] = [
     ("flattened", lists::flattened),
     ("indexed_items", lists::indexed_items),
     ("ini", files::ini),
+    ("inventory_hostnames", inventory_hostnames),
     ("items", lists::items),
     ("lines", files::lines),
     ("list", |_, terms, _| Ok(terms.to_vec())),
@@ -94,7 +99,7 @@ pub fn named(name: &str) -> Option<&'static str> {
 }
 
 /// Returns the name of a lookup without the collections whose lookups have no other one.
-pub fn short(name: &str) -> &str {
+pub(super) fn short(name: &str) -> &str {
     name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("community.general.")).unwrap_or(name)
 }
 
@@ -105,8 +110,8 @@ fn of_name(name: &str) -> Option<Lookup> {
 /// Returns what a lookup finds for these terms. `kind` is the folder of the files that it looks for.
 pub(super) fn run(scope: &Scope, name: &str, terms: &[Value], kind: &str) -> Result<Vec<Value>, Error> {
     let lookup = of_name(name).ok_or_else(|| wrong(super::names::unknown_lookup(name)))?;
-    let options = Kwargs::from_iter([(files::KIND, Value::from(kind))]);
-    lookup(scope, terms, &Arguments::new(&[options.into()]))
+    let options = Some((files::KIND, Value::from(kind))).filter(|_| name == "first_found");
+    lookup(scope, terms, &Arguments::new(&[options.into_iter().collect::<Kwargs>().into()]))
 }
 
 /// The function `lookup`, or `query` if the result is always a list.
@@ -167,6 +172,39 @@ fn vars(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Val
         }
     };
     terms.iter().map(variable).collect()
+}
+
+/// Returns settings of the run.
+fn config(scope: &Scope, terms: &[Value], arguments: &Arguments) -> Result<Vec<Value>, Error> {
+    let skips = match arguments.text(usize::MAX, "on_missing", "error").as_str() {
+        "error" => false,
+        "skip" | "warn" => true,
+        other => return Err(wrong(format!("`on_missing` must be error, warn or skip, not `{other}`"))),
+    };
+    if let Some((name, _)) =
+        arguments.named().iter().find(|(name, _)| !["on_missing", "wantlist", "errors"].contains(&name.as_str()))
+    {
+        return Err(wrong(format!("muster takes no `{name}`")));
+    }
+    let configuration = &scope.surroundings()?.configuration;
+    let mut found = Vec::new();
+    for term in terms {
+        match configuration.get(&text(term)) {
+            Some(value) => found.push(value::from_json(value)),
+            None if skips => {}
+            None => {
+                let known: Vec<&str> = configuration.keys().map(String::as_str).collect();
+                return Err(wrong(format!("muster has no setting `{}`: it has {}", text(term), known.join(", "))));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the names of the hosts of a pattern. A term that is a part of a pattern may match nothing.
+fn inventory_hostnames(scope: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
+    let pattern = terms.iter().map(text).collect::<Vec<_>>().join(",");
+    Ok(scope.hosts_matching(&pattern).into_iter().map(Value::from).collect())
 }
 
 fn varnames(scope: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {

@@ -149,6 +149,10 @@ impl Hosts for TwoHosts {
         vec!["a".to_owned(), "b".to_owned()]
     }
 
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        vec![pattern.to_owned()]
+    }
+
     fn scope(&self, host: &str) -> Option<Scope> {
         let other = if host == "a" { "b" } else { "a" };
         let written = json!({"name": host, "port": 80, "url": "http://{{ name }}:{{ port }}",

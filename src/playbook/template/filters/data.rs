@@ -16,10 +16,7 @@ pub(super) const FILTERS: Table = &[
     ("attr", attr),
     ("d", default),
     ("default", default),
-    ("e", escape),
-    ("escape", escape),
     ("extract", extract),
-    ("forceescape", escape),
     ("mandatory", mandatory),
     ("string", string),
     ("ternary", ternary),
@@ -40,12 +37,6 @@ fn default(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Va
         return Ok(arguments.get(0, "default_value").unwrap_or_else(|| Value::from("")));
     }
     Ok(value.clone())
-}
-
-/// Escapes text for HTML.
-fn escape(_: &State<'_, '_>, value: &Value, _: &Arguments) -> Result<Value, Error> {
-    let escapes = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")];
-    Ok(Value::from(escapes.iter().fold(value::text(value), |text, (c, escape)| text.replace(*c, escape))))
 }
 
 fn mandatory(_: &State<'_, '_>, value: &Value, arguments: &Arguments) -> Result<Value, Error> {

@@ -134,17 +134,45 @@ pub(super) fn random_choice(_: &Scope, terms: &[Value], _: &Arguments) -> Result
 }
 
 pub(super) fn subelements(_: &Scope, terms: &[Value], _: &Arguments) -> Result<Vec<Value>, Error> {
-    let [list, keys, options @ ..] = terms else {
-        return Err(wrong("expected a list and the name of a list in its items"));
+    let (list, keys, options) = match terms {
+        [list, keys] => (list, keys, None),
+        [list, keys, options] => (list, keys, Some(options)),
+        _ => return Err(wrong("expected a list and the name of a list in its items")),
     };
-    let skips =
-        options.first().and_then(|options| options.get_attr("skip_missing").ok()).is_some_and(|flag| flag.is_true());
+    let skips = match options {
+        None => false,
+        Some(options) if options.kind() == ValueKind::Map => options.get_attr("skip_missing")?.is_true(),
+        Some(_) => return Err(wrong("the third term must be a map with `skip_missing`")),
+    };
+    let path = text(keys);
+    let path: Vec<&str> = path.split('.').collect();
+    let parents = if list.kind() == ValueKind::Map {
+        value::entries(list)?.into_iter().map(|(_, value)| value).collect()
+    } else {
+        value::items(list)?
+    };
+    // Items of a task with a loop that did not run have no results.
+    let parents = parents.into_iter().filter(|parent| !parent.get_attr("skipped").is_ok_and(|flag| flag.is_true()));
     let without_list = |pair: Value| {
         let (parent, item) = (pair.get_item_by_index(0)?, pair.get_item_by_index(1)?);
-        let others = value::entries(&parent)?.into_iter().filter(|(name, _)| name != keys);
-        Ok(value::list(vec![value::map(others), item]))
+        Ok(value::list(vec![without(&parent, &path)?, item]))
     };
-    value::items(&filters::subelements(list, keys, skips)?)?.into_iter().map(without_list).collect()
+    let pairs = filters::subelements(&value::list(parents.collect()), keys, skips)?;
+    value::items(&pairs)?.into_iter().map(without_list).collect()
+}
+
+/// Returns a map without what is at a path of keys.
+fn without(map: &Value, path: &[&str]) -> Result<Value, Error> {
+    let Some((first, rest)) = path.split_first() else { return Ok(map.clone()) };
+    let mut entries = Vec::new();
+    for (key, inner) in value::entries(map)? {
+        match key.as_str() == Some(first) {
+            false => entries.push((key, inner)),
+            true if rest.is_empty() => {}
+            true => entries.push((key, without(&inner, rest)?)),
+        }
+    }
+    Ok(value::map(entries))
 }
 
 /// The numbers of a sequence.
@@ -205,13 +233,21 @@ impl Sequence {
     }
 
     fn texts(&self) -> Result<Vec<Value>, Error> {
+        let (start, stride) = (self.start, self.stride);
         let end = match (self.count, self.end) {
-            (Some(0), _) => return Ok(Vec::new()),
-            (Some(count), _) => self.start.saturating_add((count - 1).saturating_mul(self.stride)),
+            (Some(0), None) => return Ok(Vec::new()),
+            (Some(count), None) => start.saturating_add((count - 1).saturating_mul(stride)),
             (None, Some(end)) => end,
             (None, None) => return Err(wrong("a sequence needs `end` or `count`")),
+            (Some(_), Some(_)) => return Err(wrong("a sequence has either `end` or `count`")),
         };
-        if self.stride == 0 {
+        if stride > 0 && end < start || stride < 0 && end > start {
+            return Err(wrong(format!("no steps of {stride} lead from {start} to {end}")));
+        }
+        if self.format.matches('%').count() != 1 {
+            return Err(wrong(format!("the format `{}` needs exactly one `%`", self.format)));
+        }
+        if stride == 0 {
             return Ok(Vec::new());
         }
         let mut texts = Vec::new();
