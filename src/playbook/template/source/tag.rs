@@ -320,7 +320,7 @@ impl<'t> Tag<'t> {
         self.operators += keys.len();
         self.lookup_name(name, rest.get(length..).unwrap_or_default());
         self.last = Last::Value;
-        if !keys.is_empty() && allows_undefined(rest.get(end..).unwrap_or_default()) {
+        if looks_up(&keys, rest.get(end..).unwrap_or_default()) {
             self.look_up(name, keys)?;
             self.at += end;
             return Ok(());
@@ -397,10 +397,7 @@ impl<'t> Tag<'t> {
     /// Prepares the lookup in the value before the current place, if that value may be undefined.
     fn looks_up(&mut self) -> Result<bool, String> {
         let (keys, end) = keys(self.rest(), 0);
-        if keys.is_empty()
-            || self.value > self.prepared.len()
-            || !allows_undefined(self.rest().get(end..).unwrap_or_default())
-        {
+        if self.value > self.prepared.len() || !looks_up(&keys, self.rest().get(end..).unwrap_or_default()) {
             return Ok(false);
         }
         self.operators += keys.len();
@@ -507,6 +504,16 @@ fn item(text: &str) -> Option<&str> {
         at += c.len_utf8();
     }
     None
+}
+
+/// Reports whether keys before this text become a lookup: the value may be undefined, or an item is called, which may be a
+/// method.
+fn looks_up(keys: &[Key<'_>], rest: &str) -> bool {
+    match keys.last() {
+        None => false,
+        Some(Key::Item(_)) if rest.starts_with('(') => true,
+        Some(_) => allows_undefined(rest),
+    }
 }
 
 /// Reports whether a lookup before this text may be of an undefined value.
