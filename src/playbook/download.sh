@@ -1,6 +1,6 @@
 # Gets a URL into a private directory, and sets `source` to the file.
 command -v curl > /dev/null || fail "get_url needs curl on the host"
-scratch=$(mktemp -d) || exit 1
+make_scratch
 clean() { rm -rf -- "$scratch"; }
 trap clean EXIT
 trap 'exit 1' HUP INT TERM

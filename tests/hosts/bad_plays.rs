@@ -103,3 +103,55 @@ fn a_folder_tmp_in_which_no_program_can_be_run_does_not_matter() {
     assert!(recap(&said, "core-01").contains("ok=6    changed=4 "), "{said:#?}");
     assert_eq!(ssh(&lab, "core-01", "cat /root/text; ls -A /tmp /var/tmp"), "Debian\nmore\n/tmp:\n\n/var/tmp:");
 }
+
+#[test]
+fn a_wrong_password_of_sudo_fails_the_task_and_su_needs_none_after_a_login_as_root() {
+    let Some(lab) = lab(1) else { return };
+    ssh(&lab, "core-01", "echo guest:right | chpasswd; echo 'guest ALL=(ALL) ALL' >/etc/sudoers.d/guest");
+    let text = "- hosts: core-01\n  gather_facts: false\n  become: true\n  tasks:\n    - command: id -un\n      register: user\n    \
+                - debug: {msg: 'user {{ user.stdout }}'}\n";
+    let (book, password) = (lab.dir().join("sudo.yaml"), lab.dir().join("password"));
+    std::fs::write(&book, text).unwrap();
+    let play = |given: &str, user: &[&str]| {
+        std::fs::write(&password, format!("{given}\n")).unwrap();
+        let password = password.display().to_string();
+        muster(&lab, &[&["play", book.to_str().unwrap(), "--become-password-file", &password], user].concat())
+    };
+    let said = play("wrong", &["-u", "guest"]);
+    let refused = "the host does not allow root: sudo: ";
+    assert!(said.code == Some(2) && said.out.contains(refused) && !said.out.contains("wrong"), "{said:#?}");
+    let said = play("right", &["-u", "guest"]);
+    assert!(said.code == Some(0) && said.out.contains("user root"), "{said:#?}");
+    let said = play("wrong", &["-u", "root", "--become-method", "su", "--become-user", "guest"]);
+    assert!(said.code == Some(0) && said.out.contains("user guest"), "{said:#?}");
+}
+
+#[test]
+fn a_full_folder_tmp_fails_the_tasks_that_need_it_with_one_line_and_other_hosts_go_on() {
+    let Some(lab) = lab(2) else { return };
+    let text = "- hosts: all\n  gather_facts: true\n  tasks:\n    - copy: {content: x, dest: /root/x}\n    - command: 'true'\n    \
+                - debconf: {name: tzdata}\n";
+    let book = lab.dir().join("full-tmp.yaml");
+    std::fs::write(&book, text).unwrap();
+    // No file can be made, and no file can have content.
+    let fills = [
+        "mount -t tmpfs -o nr_inodes=2 none /tmp; : >/tmp/full",
+        "umount /tmp; mount -t tmpfs -o size=4k none /tmp; echo x >/tmp/full",
+    ];
+    for fill in fills {
+        ssh(&lab, "core-01", fill);
+        let said = muster(&lab, &["play", &book.display().to_string()]);
+        assert_eq!(said.code, Some(2), "{said:#?}");
+        let failed = said.out.lines().find(|line| line.starts_with("fatal: [core-01]")).unwrap();
+        assert!(failed.contains("\"msg\": \"cannot write to /tmp on the host: No space left on device\""), "{failed}");
+        assert!(
+            recap(&said, "core-01").contains("ok=3 ") && recap(&said, "core-01").contains("failed=1 "),
+            "{said:#?}"
+        );
+        assert!(
+            recap(&said, "core-02").contains("ok=4 ") && recap(&said, "core-02").contains("failed=0 "),
+            "{said:#?}"
+        );
+        assert_eq!(ssh(&lab, "core-01", "ls -A /tmp"), "full");
+    }
+}

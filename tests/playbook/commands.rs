@@ -221,3 +221,29 @@ async fn a_command_in_the_background_outlives_the_run_and_other_tasks_are_waited
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_wait_for_a_host_ends_when_it_answers_or_at_the_timeout() {
+    let mut stage = Stage::new();
+    stage.shells.unreachable.insert("h2".to_owned());
+    let book = "- hosts: h1,h2\n  tasks:\n    - wait_for_connection: {timeout: 1, sleep: 1}\n";
+    let (printed, code) = stage.play(book).await;
+    assert_eq!(code, 2, "{printed}");
+    assert!(printed.contains("ok: [h1]\nfatal: [h2]: FAILED! => {"), "{printed}");
+    assert!(printed.contains("timed out waiting for ping module test: h2: connect: connection refused"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_host_without_room_for_temporary_files_fails_with_one_line_and_others_go_on() {
+    let stage = Stage::new();
+    let folder = "{{ 'DIR/nowhere' if inventory_hostname == 'h1' else '/tmp' }}";
+    for task in ["getent: {database: passwd, key: root}", "get_url: {url: 'file:///etc/hostname', dest: DIR/got}"] {
+        let book = format!("- hosts: h1,h2\n  environment: {{\"TMP\\x44IR\": \"{folder}\"}}\n  tasks:\n    - {task}\n");
+        let (printed, code) = stage.play(&book).await;
+        let expected = format!(
+            "\"msg\": \"cannot write to {} on the host: No such file or directory\"",
+            stage.path("nowhere").display()
+        );
+        assert!(code == 2 && printed.contains(&expected) && !printed.contains("fatal: [h2]"), "{task}: {printed}");
+    }
+}

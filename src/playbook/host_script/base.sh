@@ -7,6 +7,20 @@ say() { printf '%s=%s\0' "$1" "$2"; }
 downloaded=
 clean() { :; }
 fail() { say msg "$1"; exit 1; }
+# Ends a script that cannot write temporary files, and says why it cannot.
+fail_without_space() {
+  set -- "${TMPDIR:-/tmp}/.muster.$unique"
+  rm -f -- "$1"
+  why=$(printf x | tee -- "$1" 2>&1 > /dev/null)
+  rm -f -- "$1"
+  fail "cannot write to ${1%/*} on the host${why:+: ${why##*: }}"
+}
+# Makes a folder for the time of the script, and makes sure that a file in it can have content.
+make_scratch() {
+  scratch=$(mktemp -d 2> /dev/null) || fail_without_space
+  trap 'rm -rf -- "$scratch"' EXIT
+  { printf x > "$scratch/.space"; } 2> /dev/null || fail_without_space
+}
 # Sets `own_uid` to the number of the user, without a process.
 find_uid() {
   [ -z "$own_uid" ] || return 0

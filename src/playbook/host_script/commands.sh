@@ -5,12 +5,6 @@ needs() { has "$1" || fail "Failed to find required executable \"$1\" in paths: 
 newline='
 '
 
-# Makes a folder for the time of the script.
-make_scratch() {
-  scratch=$(mktemp -d) || exit 1
-  trap 'rm -rf -- "$scratch"' EXIT
-}
-
 # Keeps a copy of the file $1 beside it if the task asks for that, except in a check. The result names it after the path $2.
 keep_copy() {
   [ "$backup" = yes ] && [ -e "$1" ] && [ -z "$check" ] || return 0
@@ -34,7 +28,8 @@ run() {
 # Opens a file for what commands print to stderr. It has no name, so that it does not outlive the script.
 open_captured() {
   captured=${TMPDIR:-/tmp}/.muster.$unique
-  (umask 077 && set -C && true > "$captured") && exec 9<> "$captured" && rm -f -- "$captured" || exit 1
+  (umask 077 && set -C && printf x > "$captured") 2> /dev/null && exec 9<> "$captured" && rm -f -- "$captured" ||
+    fail_without_space
   captured=/proc/self/fd/9
 }
 captured=

@@ -5,8 +5,7 @@ if [ -n "$creates" ] && { [ -e "$creates" ] || [ -L "$creates" ]; }; then
 fi
 [ -d "$dest" ] || fail "dest '$dest' must be an existing dir"
 say dest "$dest"
-scratch=$(mktemp -d) || exit 1
-trap 'rm -rf -- "$scratch"' EXIT
+make_scratch
 trap 'exit 1' HUP INT TERM
 if [ -n "$source" ]; then
   [ -e "$source" ] || fail "Source '$source' does not exist"
