@@ -104,3 +104,64 @@ fn refuses_units_of_the_cluster(lab: &Lab, inventory: &str) {
     let expected = "app.service is a unit of the cluster, which the module `unit` changes";
     assert!(said.out.contains(expected) && said.code == Some(2), "{said:#?}");
 }
+
+const DEBIAN: &str = r#"
+- hosts: all
+  tasks:
+    - wait_for_connection: {timeout: 20}
+    - timezone: {name: Asia/Tokyo}
+    - locale_gen: {name: [de_DE.UTF-8, fr_FR.UTF-8]}
+    - apt_repository: {repo: "deb [trusted=yes]   http://a.example/x ./", update_cache: false}
+    - apt_repository: {repo: "deb http://off.example y main", update_cache: false}
+    - deb822_repository: {name: My Repo, uris: "https://b.example", suites: [x, y], components: main, signed_by: /b.gpg}
+    - debconf: {name: tzdata, question: tzdata/Areas, vtype: select, value: Africa}
+    - package_facts:
+    - assert: {that: "ansible_facts.packages.tzdata[0].source == 'apt'"}
+"#;
+
+const UNDO_DEBIAN: &str = r#"
+- hosts: all
+  tasks:
+    - timezone: {name: Etc/UTC}
+    - locale_gen: {name: fr_FR.UTF-8, state: absent}
+    - apt_repository: {repo: "deb [trusted=yes] http://a.example/x ./", state: absent, update_cache: false}
+    - deb822_repository: {name: My Repo, state: absent}
+    - debconf: {name: tzdata, question: tzdata/Areas, vtype: select, value: Europe}
+"#;
+
+#[test]
+fn the_modules_for_debian_change_a_host_once() {
+    let Some(lab) = lab(1) else { return };
+    let prepare = "printf '# de_DE.UTF-8 UTF-8\\n' >/etc/locale.gen; mkdir -p /usr/share/i18n; \
+                   printf 'fr_FR.UTF-8 UTF-8\\n' >/usr/share/i18n/SUPPORTED; \
+                   printf '#!/bin/sh\\nsed -n \"s/^\\([a-z].*\\)[.]UTF-8 .*/\\1.utf8/p\" /etc/locale.gen >/run/made\\n' >/usr/sbin/locale-gen; \
+                   printf '#!/bin/sh\\ncat /run/made\\n' >/usr/local/bin/locale; \
+                   chmod 755 /usr/sbin/locale-gen /usr/local/bin/locale; : >/run/made; \
+                   echo '# deb http://off.example y main' >/etc/apt/sources.list.d/off.list; echo Etc/UTC >/etc/timezone";
+    ssh(&lab, "core-01", &format!("mkdir -p /etc/apt/sources.list.d; {prepare}"));
+    let path = lab.dir().join("debian.yaml");
+    let recap = |text: &str, args: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let said = muster(&lab, &[&["play", path.to_str().unwrap()], args].concat());
+        let line = said.out.lines().rev().find(|line| line.starts_with("core-01")).unwrap_or_default();
+        (line.split_whitespace().nth(3).unwrap_or_default().to_owned(), said)
+    };
+    for (text, changed) in [(DEBIAN, "changed=6"), (UNDO_DEBIAN, "changed=5")] {
+        for (args, expected) in [(&["--check"][..], changed), (&[], changed), (&[], "changed=0")] {
+            let (found, said) = recap(text, args);
+            assert_eq!((found.as_str(), said.code), (expected, Some(0)), "{said:#?}");
+        }
+        if text == DEBIAN {
+            let look = "readlink /etc/localtime; cat /etc/timezone /etc/locale.gen /run/made; cd /etc/apt/sources.list.d; \
+                        tail -n +1 *";
+            let expected = "/usr/share/zoneinfo/Asia/Tokyo\nAsia/Tokyo\nde_DE.UTF-8 UTF-8\nfr_FR.UTF-8 UTF-8\n\
+                            de_DE.utf8\nfr_FR.utf8\n==> a_example_x.list <==\ndeb [trusted=yes] http://a.example/x ./\n\n\
+                            ==> my-repo.sources <==\nComponents: main\nX-Repolib-Name: My Repo\nSigned-By: /b.gpg\n\
+                            Suites: x y\nTypes: deb\nURIs: https://b.example\n\n\
+                            ==> off.list <==\ndeb http://off.example y main";
+            assert_eq!(ssh(&lab, "core-01", look), expected);
+        }
+    }
+    let left = ssh(&lab, "core-01", "cat /etc/locale.gen; ls /etc/apt/sources.list.d");
+    assert_eq!(left, "de_DE.UTF-8 UTF-8\n# fr_FR.UTF-8 UTF-8\noff.list");
+}

@@ -180,3 +180,38 @@ async fn the_work_of_apt_and_the_lines_of_keys_are_shown() {
         assert_eq!(result["diff"], diff, "{result:#}");
     }
 }
+
+/// Keeps the ids of the keys that apt trusts in the file `keys`.
+const APT_KEY: &str = r#"
+case "$*" in
+  *--list-public-keys*) sed 's/.*/pub:-:4096:1:&:1:::::::/' DIR/keys ;;
+  *" add "* | "add "*) echo 0123456789ABCDEF >> DIR/keys ;;
+  *--recv*) for id; do :; done; echo "$id" >> DIR/keys ;;
+  *del*) : > DIR/keys ;;
+esac"#;
+
+#[tokio::test]
+async fn a_key_of_apt_is_added_once_and_removed() {
+    let gpg = "echo pub:-:4096:1:0123456789ABCDEF:1:::::::";
+    let host =
+        Host::new(&[("apt-key", APT_KEY), ("gpg", gpg), ("curl", "case $* in *bad*) echo no >&2; exit 22 ;; esac")]);
+    let readers = ["gpg ", "curl ", "apt-key adv --list", "apt-key --keyring k.gpg adv --list"];
+    let id = "0123456789ABCDEF";
+    for (keys, task, expected) in [
+        ("", "{url: 'http://k'}", vec!["apt-key add "]),
+        (id, "{url: 'http://k'}", vec![]),
+        (id, "{id: '0x89abcdef', url: 'http://k'}", vec![]),
+        ("", "{data: text, keyring: DIR/k.gpg}", vec!["apt-key --keyring k.gpg add "]),
+        ("", "{id: 89ABCDEF, keyserver: s}", vec!["apt-key adv --no-tty --keyserver s --recv 89ABCDEF"]),
+        (id, "{id: 89ABCDEF, state: absent}", vec!["apt-key del 89ABCDEF"]),
+        ("", "{id: 89ABCDEF, state: absent}", vec![]),
+        ("", "{url: 'http://bad'}", vec!["error getting key id from url: http://bad: no"]),
+        ("", "{id: nokey, url: 'http://k'}", vec!["Invalid key_id"]),
+        ("", "{state: absent}", vec!["missing required arguments: id"]),
+    ] {
+        host.stage.write("keys", &if keys.is_empty() { String::new() } else { format!("{keys}\n") });
+        let acts = host.acts(&format!("apt_key: {task}"), &readers).await;
+        let is_right = acts.len() == expected.len() && acts.iter().zip(&expected).all(|(act, it)| act.starts_with(it));
+        assert!(is_right, "{task}: {acts:?}");
+    }
+}

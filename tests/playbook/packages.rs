@@ -176,3 +176,58 @@ async fn plugins_and_virtual_hosts_of_rabbitmq_are_changed_once() {
         assert_eq!(host.acts(task, &readers).await, expected, "{task}");
     }
 }
+
+/// Knows the packages in `list`, one line `NAME==VERSION` each.
+const PIP: &str = r#"
+case $1 in
+  list) cat DIR/list ;;
+  install)
+    case $* in *--dry-run*) echo "Would install yo-2" ;; *) echo "Successfully installed yo-2" ;; esac ;;
+  uninstall) echo "Successfully uninstalled yo-2" ;;
+esac"#;
+
+#[tokio::test]
+async fn a_package_of_python_is_installed_updated_and_removed() {
+    let mut host = Host::new(&[
+        ("pip3", PIP),
+        ("virtualenv", "mkdir -p $1/bin && : > $1/bin/activate && cp DIR/bin/pip3 $1/bin/pip"),
+    ]);
+    let readers = ["pip3 list"];
+    for (list, task, expected) in [
+        ("", "{name: yo}", vec!["pip3 install yo"]),
+        ("Yo_X==1\n", "{name: yo-x}", vec![]),
+        ("yo==1\n", "{name: yo, version: '1'}", vec![]),
+        ("yo==1\n", "{name: yo, version: '2', extra_args: '--user -q'}", vec!["pip3 install --user -q yo==2"]),
+        ("yo==1\n", "{name: 'yo>1,<3'}", vec!["pip3 install yo>1,<3"]),
+        ("yo==1\n", "{name: [yo, other]}", vec!["pip3 install other"]),
+        ("yo==1\n", "{name: yo, state: latest}", vec!["pip3 install -U yo"]),
+        ("yo==1\n", "{name: yo, state: forcereinstall}", vec!["pip3 install -U --force-reinstall yo"]),
+        ("yo==1\n", "{name: yo, state: absent}", vec!["pip3 uninstall -y yo"]),
+        ("", "{name: yo, state: absent}", vec![]),
+        ("", "{requirements: DIR/req.txt}", vec!["pip3 install -r req.txt"]),
+        ("", "{name: 'git+https://x/y', editable: true}", vec!["pip3 install -e git+https://x/y"]),
+        ("", "{name: yo, executable: nopip}", vec!["nopip"]),
+        ("", "{name: [a, b], version: '1'}", vec!["'version' argument is ambiguous"]),
+        ("", "{name: -yo}", vec!["`-yo` cannot be the name of a package"]),
+        ("", "{state: latest}", vec!["one of the following is required: name, requirements, virtualenv"]),
+    ] {
+        host.stage.write("list", list);
+        let acts = host.acts(&format!("pip: {task}"), &readers).await;
+        let is_right = acts.len() == expected.len() && acts.iter().zip(&expected).all(|(act, it)| act.contains(it));
+        assert!(is_right, "{task}: {acts:?}");
+    }
+    let (result, log) = host.run("pip: {name: yo, virtualenv: DIR/env}").await;
+    assert_eq!(log, ["virtualenv env", "pip3 list --format=freeze", "pip3 install yo"], "{result:#}");
+    host.stage.check = true;
+    for (task, changed) in
+        [("{name: yo}", true), ("{name: yo, state: latest}", true), ("{name: yo, state: absent}", false)]
+    {
+        host.stage.write("list", "");
+        let (result, log) = host.run(&format!("pip: {task}")).await;
+        assert_eq!(
+            (result["changed"] == true, log.iter().all(|line| !line.contains("pip3 install yo"))),
+            (changed, true),
+            "{task}"
+        );
+    }
+}
