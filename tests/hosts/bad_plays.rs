@@ -117,12 +117,12 @@ fn a_wrong_password_of_sudo_fails_the_task_and_su_needs_none_after_a_login_as_ro
         let password = password.display().to_string();
         muster(&lab, &[&["play", book.to_str().unwrap(), "--become-password-file", &password], user].concat())
     };
-    let said = play("wrong", &["-u", "guest"]);
-    let refused = "the host does not allow root: sudo: ";
+    let said = play("wrong", &["-e", "ansible_user=guest"]);
+    let refused = "sudo refused the password of guest";
     assert!(said.code == Some(2) && said.out.contains(refused) && !said.out.contains("wrong"), "{said:#?}");
-    let said = play("right", &["-u", "guest"]);
+    let said = play("right", &["-e", "ansible_user=guest"]);
     assert!(said.code == Some(0) && said.out.contains("user root"), "{said:#?}");
-    let said = play("wrong", &["-u", "root", "--become-method", "su", "--become-user", "guest"]);
+    let said = play("wrong", &["--become-method", "su", "--become-user", "guest"]);
     assert!(said.code == Some(0) && said.out.contains("user guest"), "{said:#?}");
 }
 

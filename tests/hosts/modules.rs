@@ -116,7 +116,7 @@ const DEBIAN: &str = r#"
     - deb822_repository: {name: My Repo, uris: "https://b.example", suites: [x, y], components: main, signed_by: /b.gpg}
     - debconf: {name: tzdata, question: tzdata/Areas, vtype: select, value: Africa}
     - package_facts:
-    - assert: {that: "ansible_facts.packages.tzdata[0].source == 'apt'"}
+    - assert: {that: "ansible_facts.packages.coreutils[0].source == 'apt'"}
 "#;
 
 const UNDO_DEBIAN: &str = r#"
@@ -134,11 +134,17 @@ fn the_modules_for_debian_change_a_host_once() {
     let Some(lab) = lab(1) else { return };
     let prepare = "printf '# de_DE.UTF-8 UTF-8\\n' >/etc/locale.gen; mkdir -p /usr/share/i18n; \
                    printf 'fr_FR.UTF-8 UTF-8\\n' >/usr/share/i18n/SUPPORTED; \
-                   printf '#!/bin/sh\\nsed -n \"s/^\\([a-z].*\\)[.]UTF-8 .*/\\1.utf8/p\" /etc/locale.gen >/run/made\\n' >/usr/sbin/locale-gen; \
+                   printf '%s\\n' '#!/bin/sh' 'grep -o \"^[a-z][^ ]*\" /etc/locale.gen | sed s/UTF-8/utf8/ >/run/made' >/usr/sbin/locale-gen; \
                    printf '#!/bin/sh\\ncat /run/made\\n' >/usr/local/bin/locale; \
                    chmod 755 /usr/sbin/locale-gen /usr/local/bin/locale; : >/run/made; \
                    echo '# deb http://off.example y main' >/etc/apt/sources.list.d/off.list; echo Etc/UTC >/etc/timezone";
-    ssh(&lab, "core-01", &format!("mkdir -p /etc/apt/sources.list.d; {prepare}"));
+    ssh(
+        &lab,
+        "core-01",
+        &format!(
+            "zones=/usr/share/zoneinfo; mkdir -p /etc/apt/sources.list.d $zones/Asia $zones/Etc; touch $zones/Asia/Tokyo $zones/Etc/UTC; {prepare}"
+        ),
+    );
     let path = lab.dir().join("debian.yaml");
     let recap = |text: &str, args: &[&str]| {
         std::fs::write(&path, text).unwrap();

@@ -275,3 +275,28 @@ async fn a_file_of_passwords_gets_users_and_keeps_right_passwords() {
     let heads: Vec<&str> = text.lines().map(|line| line.get(..7).unwrap()).collect();
     assert_eq!((heads, mode(&stage.path("f/users"))), (vec!["bob:$ap", "amy:$6$", "cy:{SHA"], 0o640));
 }
+
+#[tokio::test]
+async fn the_paths_of_keys_may_be_relative() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: there is no program openssl");
+        assert!(std::env::var_os("CI").is_none());
+        return;
+    }
+    let stage = Stage::new();
+    std::fs::create_dir(stage.path("public")).unwrap();
+    // The shells of the stage begin where the test does.
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count());
+    let folder = format!("{up}{}", stage.folder.path().display());
+    let task = |task: &str| book(&task.replace("HERE", &folder));
+    let made = stage.play(&task("openssl_privatekey: {path: HERE/key.pem, type: Ed25519}")).await;
+    assert!(made.0.contains("changed: [h1]"), "{}", made.0);
+    let public = task("openssl_publickey: {path: HERE/public/key.pem, privatekey_path: HERE/key.pem}");
+    for expected in ["changed: [h1]", "ok: [h1]"] {
+        let (printed, _) = stage.play(&public).await;
+        assert!(printed.contains(expected), "{printed}");
+    }
+    assert!(stage.read("public/key.pem").starts_with("-----BEGIN PUBLIC KEY-----"));
+    let (printed, _) = stage.play(&public.replace("/key.pem}", "/none.pem}")).await;
+    assert!(printed.contains(&format!("The private key {folder}/none.pem does not exist")), "{printed}");
+}

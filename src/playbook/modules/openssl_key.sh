@@ -4,6 +4,8 @@ enter || fail "The directory ${file%/*} does not exist or the file is not a dire
 say filename "$file"
 key=$name
 make_scratch
+# Prints a path of the task, which is relative to where the script began.
+absolute() { case $1 in '' | /*) printf %s "$1" ;; *) printf %s "$OLDPWD/$1" ;; esac; }
 
 # Removes the key and ends, if it is to be absent.
 end_if_absent() {

@@ -4,11 +4,11 @@ if [ -n "$privatekey_content" ]; then
   private=$scratch/private
   (umask 077 && printf '%s\n' "$privatekey_content" > "$private") || exit 1
 else
-  private=$privatekey_path
+  private=$(absolute "$privatekey_path")
   # As in Ansible, a check may come before the private key.
   if [ ! -e "$private" ]; then
     [ -z "$check" ] || { changed=1 && finish; }
-    fail "The private key $private does not exist"
+    fail "The private key $privatekey_path does not exist"
   fi
 fi
 (umask 077 && with_secret pkey -in "$private" -passin env:secret -out "$scratch/open") &&

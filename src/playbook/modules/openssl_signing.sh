@@ -1,5 +1,4 @@
 # Functions for what a private key signs. A passphrase is only in the environment of openssl.
-absolute() { case $1 in '' | /*) printf %s "$1" ;; *) printf %s "$OLDPWD/$1" ;; esac; }
 # Runs openssl with the passphrase $1.
 sign_with() {
   secret=$1
