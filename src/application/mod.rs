@@ -6,6 +6,7 @@ mod companions;
 mod differences;
 mod folder;
 mod summary;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use changes::units_of;
 pub use changes::with_secrets;
 pub use differences::differences;
 pub use summary::summary;
+pub use templates::Templates;
 
 use crate::core::unit::BadUnitFile;
 use crate::core::unit::BadUnitName;
@@ -53,8 +55,8 @@ pub struct Application {
 
 impl Application {
     /// Reads an application from its folder.
-    pub fn read(folder: &std::path::Path) -> Result<Self, BadApplication> {
-        folder::read(folder)
+    pub fn read(folder: &std::path::Path, templates: &dyn Templates) -> Result<Self, BadApplication> {
+        folder::read(folder, templates)
     }
 }
 
@@ -83,6 +85,22 @@ pub enum BadApplication {
         path: PathBuf,
         /// The error, with its place.
         error: BadUnitFile,
+    },
+    /// A template cannot be rendered.
+    #[error("{}: {error}", .path.display())]
+    Template {
+        /// Its path.
+        path: PathBuf,
+        /// The error.
+        error: String,
+    },
+    /// Two files make one unit.
+    #[error("{} and {} are both for one unit: remove one of them", .other.display(), .path.display())]
+    Twice {
+        /// The path of the second file.
+        path: PathBuf,
+        /// The path of the first one.
+        other: PathBuf,
     },
     /// A file in the folder is too long.
     #[error("{}: longer than {limit} bytes", .path.display())]

@@ -4,6 +4,16 @@ use std::path::Path;
 use super::*;
 use crate::core::unit::Hash;
 
+/// Renders a template to its text in upper case.
+struct Upper;
+
+impl Templates for Upper {
+    fn render(&self, folder: &Path, path: &Path, text: &str) -> Result<String, String> {
+        assert!(path.starts_with(folder));
+        if text.contains("bad") { Err("`bad` is undefined".to_owned()) } else { Ok(text.to_uppercase()) }
+    }
+}
+
 /// Makes a folder called `shop` with these files and reads it. A file whose text begins with `->` is a link.
 fn read(files: &[(&str, &str)]) -> Result<Application, BadApplication> {
     let parent = tempfile::tempdir().unwrap();
@@ -17,7 +27,7 @@ fn read(files: &[(&str, &str)]) -> Result<Application, BadApplication> {
             None => fs::write(path, text).unwrap(),
         }
     }
-    Application::read(&folder)
+    Application::read(&folder, &Upper)
 }
 
 fn text(application: &Application, unit: &str) -> String {
@@ -104,7 +114,7 @@ fn a_folder_that_is_wrong_is_refused_with_the_place() {
         let text = refusal(files);
         assert!(text.starts_with(said), "{text}");
     }
-    let missing = Application::read(Path::new("/no/such/folder")).unwrap_err();
+    let missing = Application::read(Path::new("/no/such/folder"), &Upper).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read /no/such/folder");
 }
 
@@ -113,4 +123,25 @@ fn more_than_a_commit_takes_is_refused() {
     let large = "x".repeat(600_000);
     let text = refusal(&[("web.service", "[Service]\nA=./large\n"), ("large", &large)]);
     assert_eq!(text, "web.service: the files that go with it have 600000 bytes: expected at most 524288");
+}
+
+#[test]
+fn a_template_is_rendered_and_has_the_name_without_its_ending() {
+    let shop = read(&[
+        ("web.service.j2", "[SERVICE]\nA=x\n"),
+        ("web.service.d/1.conf.j2", "[SERVICE]\nB=x\n"),
+        ("db.service", "[Service]\nA=./env ./conf\n"),
+        ("env.j2", "a\n"),
+        ("conf/x.j2", "b\n"),
+        ("conf/y", "c\n"),
+    ]);
+    let shop = shop.unwrap();
+    assert!(text(&shop, "web.service").starts_with("[SERVICE]\nA=X\nB=X\n"), "{}", text(&shop, "web.service"));
+    let db = text(&shop, "db.service");
+    for (path, content) in [("env", "A\n"), ("conf/x", "B\n"), ("conf/y", "c\n")] {
+        assert!(db.contains(&format!("File={path} {}\n", Hash::of(content.as_bytes()))), "{path}: {db}");
+    }
+    assert_eq!(refusal(&[("web.service.j2", "bad")]), "/web.service.j2: `bad` is undefined");
+    let twice = refusal(&[("web.service.j2", ""), ("web.service", "")]);
+    assert!(twice.ends_with("/web.service.j2 are both for one unit: remove one of them"), "{twice}");
 }

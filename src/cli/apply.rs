@@ -1,6 +1,7 @@
 //! `muster apply` and `muster diff`: makes the cluster as folders say, or shows where it differs from them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,25 +10,31 @@ use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::extra_vars::ExtraVars;
 use super::progress_printer::ProgressPrinter;
 use super::unit_commands::WaitArgs;
 use super::unit_commands::errors;
 use super::unit_commands::submit_to;
 use crate::application;
+use crate::application::Application;
 use crate::application::UnitChange;
 use crate::control::apply;
 use crate::control::apply::Changes;
 use crate::control::progress::Progress;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
+use crate::playbook::application_templates::ApplicationTemplates;
 use crate::store::layout;
 use crate::ui;
+use crate::vault::Keyring;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ApplyArgs {
     /// Folders: each is an application of its name
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<PathBuf>,
+    #[command(flatten)]
+    extra: ExtraVars,
     /// Destroy the units of these applications that are no longer in their folders
     #[arg(long)]
     prune: bool,
@@ -46,11 +53,13 @@ pub(super) struct DiffArgs {
     /// Folders: each is an application of its name
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<PathBuf>,
+    #[command(flatten)]
+    extra: ExtraVars,
 }
 
 /// Runs `muster apply`.
 pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult {
-    let applications = apply::read(&args.folders)?;
+    let applications = read(&args.folders, &args.extra)?;
     if args.plan {
         let checked = apply::check(&known(context).await?, applications)?;
         return Ok(print_plan(&checked.changes, args));
@@ -74,7 +83,7 @@ pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult 
 
 /// Runs `muster diff`.
 pub(super) async fn diff(context: &Context, args: &DiffArgs) -> CommandResult {
-    let applications = apply::read(&args.folders)?;
+    let applications = read(&args.folders, &args.extra)?;
     let snapshot = known(context).await?;
     let checked = apply::check(&snapshot, applications)?;
     let mut is_different = false;
@@ -84,6 +93,13 @@ pub(super) async fn diff(context: &Context, args: &DiffArgs) -> CommandResult {
         ui::result(&text);
     }
     Ok(if is_different { ExitStatus::ChangesPending } else { ExitStatus::Done })
+}
+
+/// Reads the applications of folders. Their templates get the variables of the command line.
+fn read(folders: &[PathBuf], extra: &ExtraVars) -> Result<Vec<Application>, CommandError> {
+    let vault = Arc::new(Keyring::default());
+    let extra = Arc::new(extra.read(&vault)?);
+    Ok(apply::read(folders, &ApplicationTemplates { extra, vault })?)
 }
 
 /// Returns the records of the cluster; none if it has no store yet.

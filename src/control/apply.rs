@@ -12,6 +12,7 @@ use crate::application;
 use crate::application::Application;
 use crate::application::BadApplication;
 use crate::application::OtherApplication;
+use crate::application::Templates;
 use crate::application::UnitChange;
 use crate::core::command;
 use crate::core::command::InvalidCommand;
@@ -66,10 +67,10 @@ pub enum ApplyError {
 }
 
 /// Reads the applications of folders. No two have a unit of one name.
-pub fn read(folders: &[PathBuf]) -> Result<Vec<Application>, ApplyError> {
+pub fn read(folders: &[PathBuf], templates: &dyn Templates) -> Result<Vec<Application>, ApplyError> {
     let mut applications: Vec<Application> = Vec::new();
     for folder in folders {
-        let application = Application::read(folder)?;
+        let application = Application::read(folder, templates)?;
         if applications.iter().any(|other| other.name == application.name) {
             return Err(ApplyError::Twice { folder: folder.clone(), name: application.name });
         }

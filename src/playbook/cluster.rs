@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
+use crate::inventory::Vars;
 use crate::remote::Target;
 
 /// The `state` that a task requests for a unit.
@@ -37,7 +39,7 @@ pub struct UnitRequest {
 }
 
 /// A request for applications of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplicationRequest {
     /// The cluster is as these folders say.
     Present {
@@ -45,6 +47,8 @@ pub enum ApplicationRequest {
         folders: Vec<PathBuf>,
         /// Whether the units are destroyed that the folders no longer have.
         prune: bool,
+        /// The variables of templates in the folders. They win over those of the folders.
+        vars: Arc<Vars>,
     },
     /// The cluster knows no unit of these applications.
     Absent {

@@ -1,7 +1,6 @@
 //! Tasks that run on the cluster: one request for all hosts of a task. Equal requests of several hosts are sent once.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use serde_json::Value;
 
@@ -40,7 +39,22 @@ impl Requested {
 }
 
 /// The answers to requests for applications.
-pub(super) type ApplicationAnswers = BTreeMap<ApplicationRequest, Result<AppliedApplications, RequestError>>;
+#[derive(Debug, Default)]
+pub(super) struct ApplicationAnswers(Vec<(ApplicationRequest, Result<AppliedApplications, RequestError>)>);
+
+impl ApplicationAnswers {
+    /// Returns the answer to a request.
+    pub(super) fn get(&self, request: &ApplicationRequest) -> Option<&Result<AppliedApplications, RequestError>> {
+        self.0.iter().find(|(known, _)| known == request).map(|(_, answer)| answer)
+    }
+
+    /// Adds an answer, unless the request has one.
+    fn add(&mut self, request: &ApplicationRequest, answer: Result<AppliedApplications, RequestError>) {
+        if self.get(request).is_none() {
+            self.0.push((request.clone(), answer));
+        }
+    }
+}
 
 /// The answers of the cluster to the requests of a task.
 #[derive(Debug, Default)]
@@ -107,7 +121,7 @@ pub(super) async fn request_applications<'h>(
     check: bool,
 ) -> ApplicationAnswers {
     let mut requests: Vec<ApplicationRequest> = Vec::new();
-    let mut answers = ApplicationAnswers::new();
+    let mut answers = ApplicationAnswers::default();
     for (host, item) in items {
         let Ok(Action::Application(request)) = &item.state else { continue };
         for name in request.names() {
@@ -116,7 +130,7 @@ pub(super) async fn request_applications<'h>(
             if first != request {
                 let whose = whose(first_host, &host.name);
                 let why = format!("there are two different requests for the application {name}, {whose}");
-                answers.entry(request.clone()).or_insert(Err(RequestError::Failed(why)));
+                answers.add(request, Err(RequestError::Failed(why)));
             }
         }
         if !requests.contains(request) {
@@ -124,9 +138,8 @@ pub(super) async fn request_applications<'h>(
         }
     }
     for request in requests {
-        if let Entry::Vacant(entry) = answers.entry(request) {
-            let answer = cluster.applications(entry.key(), check).await;
-            entry.insert(answer);
+        if answers.get(&request).is_none() {
+            answers.add(&request, cluster.applications(&request, check).await);
         }
     }
     answers

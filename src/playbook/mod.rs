@@ -5,6 +5,7 @@
 //! here.
 
 pub mod action;
+pub mod application_templates;
 mod background;
 pub mod callback;
 mod captured_output;

@@ -111,7 +111,7 @@ async fn an_application_task_makes_the_cluster_as_the_folder_is() {
     std::fs::create_dir(here.join("shop")).unwrap();
     write("web.service", "[Service]\nExecStart=/bin/sleep 1\n");
     write("db.service", "[Service]\nExecStart=/bin/sleep 2\n");
-    let request = ApplicationRequest::Present { folders: vec![here.join("shop")], prune: false };
+    let request = ApplicationRequest::Present { folders: vec![here.join("shop")], prune: false, vars: Arc::default() };
 
     let predicted = soon(client.applications(&request, true)).await.unwrap();
     assert_eq!((predicted.changed, folder.asked().len()), (true, 0));

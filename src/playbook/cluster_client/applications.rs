@@ -1,7 +1,7 @@
 //! Applications for playbooks: as `muster apply` does, and the end of applications.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::ClusterClient;
 use super::store_error;
@@ -17,6 +17,7 @@ use crate::control::problems::Problem;
 use crate::control::progress::Progress;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
+use crate::playbook::application_templates::ApplicationTemplates;
 use crate::playbook::cluster::ApplicationRequest;
 use crate::playbook::cluster::AppliedApplications;
 use crate::playbook::cluster::RequestError;
@@ -33,14 +34,17 @@ impl ClusterClient {
         let snapshot = layout::read(&*self.cluster.store, &self.cluster.keys).await;
         let snapshot = snapshot.map_err(|error| store_error(&error))?;
         match request {
-            ApplicationRequest::Present { folders, prune } => self.apply(&snapshot, folders, *prune, check).await,
+            ApplicationRequest::Present { folders, prune, vars } => {
+                let templates = ApplicationTemplates { extra: Arc::clone(vars), ..ApplicationTemplates::default() };
+                let applications = apply::read(folders, &templates).map_err(|error| refused(&error))?;
+                self.apply(&snapshot, applications, *prune, check).await
+            }
             ApplicationRequest::Absent { names } => self.destroy(&snapshot, names, check).await,
         }
     }
 
-    async fn apply(&self, snapshot: &Snapshot, folders: &[PathBuf], prune: bool, check: bool) -> Answer {
-        let checked = apply::read(folders).and_then(|applications| apply::check(snapshot, applications));
-        let checked = checked.map_err(|error| refused(&error))?;
+    async fn apply(&self, snapshot: &Snapshot, applications: Vec<Application>, prune: bool, check: bool) -> Answer {
+        let checked = apply::check(snapshot, applications).map_err(|error| refused(&error))?;
         if !check {
             let (timeouts, mut silent) = (self.timeouts(), |_: Progress<'_>| ());
             let carried_out = apply::carry_out(&self.cluster, snapshot, &checked, prune, timeouts, &mut silent);

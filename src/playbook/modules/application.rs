@@ -2,6 +2,9 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::Arguments;
 use super::Module;
@@ -10,6 +13,7 @@ use super::spec::Kind;
 use super::spec::Parameter;
 use super::spec::Spec;
 use crate::core::unit::application::is_name;
+use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::cluster::ApplicationRequest;
 
@@ -36,6 +40,11 @@ static SPEC: Spec = Spec::new(
             "`absent` destroys all units of the applications (default: present).",
         ),
         Parameter::new(
+            "vars",
+            Kind::Any,
+            "A map of variables for templates (`NAME.j2`) in the folders. They win over those of the file `vars.yaml` there.",
+        ),
+        Parameter::new(
             "prune",
             Kind::Flag,
             "Whether the units are destroyed that the folders no longer have (default: false).",
@@ -57,7 +66,8 @@ impl Module for Application {
                 let folders = paths.iter().map(|path| arguments.find_folder(path, "files"));
                 let folders =
                     folders.collect::<Result<Vec<PathBuf>, String>>().map_err(|why| format!("`path`: {why}"))?;
-                ApplicationRequest::Present { folders, prune: arguments.flag("prune")?.unwrap_or_default() }
+                let prune = arguments.flag("prune")?.unwrap_or_default();
+                ApplicationRequest::Present { folders, prune, vars: Arc::new(variables(arguments)?) }
             }
             Some("absent") => {
                 let names = match (names, paths) {
@@ -76,6 +86,15 @@ impl Module for Application {
 
     fn runs_in(&self) -> RunsIn {
         RunsIn::Cluster
+    }
+}
+
+/// Returns the variables for templates.
+fn variables(arguments: &Arguments<'_>) -> Result<Vars, String> {
+    match arguments.value("vars") {
+        None | Some(Value::Null) => Ok(Vars::new()),
+        Some(Value::Object(vars)) => Ok(vars.clone()),
+        Some(_) => Err("`vars` must be a map of variables".to_owned()),
     }
 }
 
