@@ -16,8 +16,12 @@ use super::settings::LockArgs;
 use super::settings::SettleArgs;
 use crate::application;
 use crate::control::problems::Problem;
+use crate::control::progress::OnProgress;
+use crate::control::progress::OperationError;
+use crate::control::progress::Progress;
 use crate::control::progress::Timeouts;
 use crate::control::verb;
+use crate::core::command;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::model::Verb;
@@ -131,7 +135,7 @@ async fn of_application(context: &Context, verb: Verb, args: &Args) -> Result<Ve
         let hint = "`muster list-applications` lists the applications.";
         return Err(CommandError::failed(format!("there is no application {name}")).hint(hint));
     }
-    Ok(units.into_iter().map(|unit| UnitCommand { verb, unit: unit.clone(), file: None, replace: false }).collect())
+    Ok(command::commands_for_application(&snapshot, verb, &units))
 }
 
 /// Parses the name of a unit as fleet did: the last part of a path, `.service` if it has no type.
@@ -147,9 +151,8 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     commands.dedup_by(|a, b| a.unit == b.unit);
     let cluster = if verb == Verb::Submit { submit_to(context).await? } else { context.cluster().await? };
     let mut printer = ProgressPrinter::new(wait.json());
-    let result =
-        verb::execute(&cluster, verb, &commands, wait.timeouts(context), &mut |progress| printer.print(&progress))
-            .await;
+    let mut on_progress = |progress: Progress<'_>| printer.print(&progress);
+    let result = carry_out(&cluster, verb, commands, wait.timeouts(context), &mut on_progress).await;
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
     let problems = result?;
@@ -160,6 +163,24 @@ async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait
     }
     let destroyed = if verb == Verb::Destroy { hint_about_destroyed(&problems) } else { None };
     Ok(ui::report(&destroyed.unwrap_or_else(|| errors(&problems))))
+}
+
+/// Carries the commands out: first those with another verb than the one that was given, for units that others start.
+async fn carry_out(
+    cluster: &ClusterContext,
+    verb: Verb,
+    commands: Vec<UnitCommand>,
+    timeouts: Timeouts,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<Vec<Problem>, OperationError> {
+    let (loads, commands): (Vec<_>, Vec<_>) = commands.into_iter().partition(|command| command.verb != verb);
+    let mut problems = Vec::new();
+    for (verb, commands) in [(Verb::Load, loads), (verb, commands)] {
+        if !commands.is_empty() {
+            problems.extend(verb::execute(cluster, verb, &commands, timeouts, on_progress).await?);
+        }
+    }
+    Ok(problems)
 }
 
 /// Returns the handles of a cluster that may be new. An operator who meant another store learns of it.

@@ -2,6 +2,7 @@
 //!
 //! Only the desired state is decided here. The reconciler decides where a unit runs.
 
+mod activation;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use activation::activated;
+pub use activation::commands_for_application;
 pub use warnings::command_warnings;
 
 use crate::core::model::DesiredState;
@@ -235,22 +238,6 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     }
     let change = if unit == *known && file.is_none() { DesiredChange::Nothing } else { DesiredChange::Put(unit, file) };
     Ok(Decision { change, created: false, warnings })
-}
-
-/// Returns the unit that a timer, a socket or a path unit starts. A socket that accepts connections starts instances.
-pub fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
-    let (section, option) = match unit.kind() {
-        UnitType::Timer => ("Timer", "Unit"),
-        UnitType::Path => ("Path", "Unit"),
-        UnitType::Socket => ("Socket", "Service"),
-        _ => return None,
-    };
-    let accepts = file
-        .values("Socket", "Accept")
-        .next_back()
-        .is_some_and(|value| ["1", "yes", "y", "true", "t", "on"].contains(&value.to_ascii_lowercase().as_str()));
-    let named = file.values(section, option).next_back().map(str::to_owned);
-    named.unwrap_or_else(|| format!("{}.service", unit.stem())).parse().ok().filter(|_| !accepts)
 }
 
 /// Reports whether a launched unit was started on a machine and does not run there, as last observed. A oneshot that has

@@ -78,3 +78,25 @@ fn nothing_is_stored_if_any_unit_is_refused() {
         &["Unit x.service: it belongs to the application other", "muster destroy x.service"],
     );
 }
+
+#[test]
+fn an_application_is_restarted_without_the_job_of_its_timer() {
+    let desk = Desk::new();
+    shop(&desk, "job.service", "[Service]\nType=oneshot\nExecStart=/bin/job\n");
+    shop(&desk, "job.timer", "[Timer]\nOnCalendar=daily\n\n[X-Fleet]\nMachineOf=job.service\n");
+    desk.muster(&["apply", "--no-block", "shop"]).ok();
+    let desired = || desk.muster(&["list-unit-files", "--no-legend", "--fields=unit,dstate"]).ok();
+    let states = |job: &str, timer: &str| format!("job.service {job} job.timer {timer}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let expected = words(&states("loaded", "launched"));
+    for verb in ["restart", "start"] {
+        desk.muster(&[verb, "--no-block", "--application", "shop"]).ok();
+        assert_eq!(words(&desired()), expected, "{verb}");
+    }
+    desk.muster(&["unload", "--no-block", "--application", "shop"]).ok();
+    desk.muster(&["start", "--no-block", "--application", "shop"]).ok();
+    assert_eq!(words(&desired()), expected);
+    // The operator names the job.
+    desk.muster(&["start", "--no-block", "job", "--application", "shop"]).ok();
+    assert_eq!(words(&desired()), words(&states("launched", "launched")));
+}

@@ -397,3 +397,28 @@ fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts
     assert!(socket("[Socket]\nListenStream=1\nService=b.service\n").contains("starts b.service,"));
     assert_eq!(socket("[Socket]\nListenStream=1\nAccept=yes\n"), "");
 }
+
+#[test]
+fn a_unit_that_a_timer_of_its_application_starts_is_loaded_and_not_started() {
+    use DesiredState::Inactive;
+    use DesiredState::Launched;
+    use DesiredState::Loaded;
+    let (job, timer) = (name("job.service"), name("job.timer"));
+    let verbs = |verb, desired| {
+        let mut snapshot = cluster("job.service", TEXT, desired);
+        let of_timer = file("[Timer]\nOnCalendar=daily\n");
+        snapshot.units.insert(timer.clone(), Unit::new(of_timer.hash(), Launched));
+        snapshot.files.insert(of_timer.hash(), of_timer);
+        let commands = commands_for_application(&snapshot, verb, &[&job, &timer]);
+        commands.iter().map(|command| (command.unit.clone(), command.verb)).collect::<Vec<_>>()
+    };
+    let both = |of_job, of_timer| vec![(job.clone(), of_job), (timer.clone(), of_timer)];
+    for desired in [Inactive, Loaded] {
+        assert_eq!(verbs(Verb::Start, desired), both(Verb::Load, Verb::Start));
+        assert_eq!(verbs(Verb::Restart, desired), [(timer.clone(), Verb::Restart)]);
+    }
+    // The operator has started it.
+    assert_eq!(verbs(Verb::Start, Launched), both(Verb::Start, Verb::Start));
+    assert_eq!(verbs(Verb::Restart, Launched), both(Verb::Restart, Verb::Restart));
+    assert_eq!(verbs(Verb::Stop, Loaded), both(Verb::Stop, Verb::Stop));
+}

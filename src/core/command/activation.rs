@@ -1,0 +1,46 @@
+//! The units that timers, sockets and path units start. muster loads such a unit, and starts it only if the operator names it.
+
+use std::collections::BTreeSet;
+
+use super::UnitCommand;
+use crate::core::model::DesiredState;
+use crate::core::model::Snapshot;
+use crate::core::model::Verb;
+use crate::core::unit::UnitFile;
+use crate::core::unit::UnitName;
+use crate::core::unit::UnitType;
+
+/// Returns the unit that a timer, a socket or a path unit starts. A socket that accepts connections starts instances.
+pub fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
+    let (section, option) = match unit.kind() {
+        UnitType::Timer => ("Timer", "Unit"),
+        UnitType::Path => ("Path", "Unit"),
+        UnitType::Socket => ("Socket", "Service"),
+        _ => return None,
+    };
+    let accepts = file
+        .values("Socket", "Accept")
+        .next_back()
+        .is_some_and(|value| ["1", "yes", "y", "true", "t", "on"].contains(&value.to_ascii_lowercase().as_str()));
+    let named = file.values(section, option).next_back().map(str::to_owned);
+    named.unwrap_or_else(|| format!("{}.service", unit.stem())).parse().ok().filter(|_| !accepts)
+}
+
+/// Returns the commands that a verb for an application means for its units. A unit that another one of them starts, and that is
+/// not launched, waits for it: `start` loads it, and `restart` leaves it alone.
+pub fn commands_for_application(snapshot: &Snapshot, verb: Verb, units: &[&UnitName]) -> Vec<UnitCommand> {
+    let starts = |unit: &&UnitName| snapshot.file(unit).and_then(|file| activated(unit, file));
+    let started: BTreeSet<UnitName> = units.iter().filter_map(starts).collect();
+    let waits = |unit: &UnitName| {
+        let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
+        !is_launched && unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service))
+    };
+    let verb_for = |unit: &UnitName| match verb {
+        Verb::Start if waits(unit) => Some(Verb::Load),
+        Verb::Restart if waits(unit) => None,
+        verb => Some(verb),
+    };
+    let command =
+        |unit: &UnitName| Some(UnitCommand { verb: verb_for(unit)?, unit: unit.clone(), file: None, replace: false });
+    units.iter().filter_map(|unit| command(unit)).collect()
+}
