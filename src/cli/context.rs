@@ -241,14 +241,11 @@ impl Context {
     }
 
     fn cluster_in(&self, store: SharedStore) -> Result<ClusterContext, CommandError> {
-        let (token, location, host) = (&self.settings.token, &self.settings.store, leader_election::hostname());
         let identity = self.secret_identity().map_err(|error| error.source.to_string());
-        let path = self.settings.secret_identity.as_deref().map(|path| path.display().to_string());
-        let path = path.unwrap_or_else(|| "the file of the private key".to_owned());
-        let identity = identity.and_then(|read| read.ok_or_else(|| format!("{path} on {host} does not exist")));
+        let identity = identity.and_then(|identity| identity.ok_or_else(|| self.no_secret_identity()));
         let secrets = SecretSource::new(store.clone(), self.keys()?, identity);
         Ok(ClusterContext {
-            name: format!("{token} in {location}, made on {host}"),
+            name: format!("{}, made on {}", self.settings.cluster(), leader_election::hostname()),
             store,
             keys: self.keys()?,
             remote: self.remote()?,
@@ -258,6 +255,13 @@ impl Context {
             operator: operator(),
             stop: self.stop.clone(),
         })
+    }
+
+    /// Returns why a process has no private keys whose file does not exist.
+    pub(super) fn no_secret_identity(&self) -> String {
+        let path = self.settings.secret_identity.as_deref().map(|path| path.display().to_string());
+        let path = path.unwrap_or_else(|| "the file of the private key".to_owned());
+        format!("{path} on {} does not exist", leader_election::hostname())
     }
 
     /// Returns the fence commands that the inventory names; none without an inventory.
@@ -298,4 +302,19 @@ pub(super) fn operator() -> String {
         user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
         leader_election::hostname()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn a_cluster_is_named_by_the_absolute_path_of_its_store() {
+        let flags = Flags { store: Some("sqlite:m.db".to_owned()), ..Flags::default() };
+        let context = Context::new(flags, false, CancellationToken::new()).unwrap();
+        let name = context.cluster_in(Arc::new(MemoryStore::new())).unwrap().name;
+        let path = std::path::absolute("m.db").unwrap();
+        assert!(name.contains(&format!(" in sqlite:{}, made on ", path.display())), "{name}");
+    }
 }

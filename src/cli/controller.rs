@@ -17,6 +17,7 @@ use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::ControllerStatus;
 use crate::control::leasing;
+use crate::runner::ClusterContext;
 use crate::runner::LeaderSettings;
 use crate::runner::Pulse;
 use crate::runner::Supervision;
@@ -50,10 +51,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let (settings, receiver) = watch::channel(args.leader_settings(context)?);
     let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
     let cluster = context.cluster().await?;
-    let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
-    if let Some(why) = cluster.secrets.why_blind().filter(|_| !snapshot.secrets.is_empty()) {
-        ui::warn(&format!("this controller loads no unit with a secret, because it cannot read secrets: {why}"));
-    }
+    warn_if_blind(&cluster).await?;
     let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
         service.shows(&status);
@@ -67,11 +65,22 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     tokio::select! {
         biased;
         () = service.notify(context.stop.clone()) => {}
-        () = reload_on_hangup(context, args, &settings) => {}
+        () = reload_on_hangup(context, args, &cluster, &settings) => {}
         () = controller::control(&cluster, &supervision, &mut on_status, &mut on_event) => {}
     }
     cluster.remote.close(Duration::from_secs(1)).await;
     Ok(ExitStatus::Done)
+}
+
+/// Warns if the cluster has secrets and this controller cannot read them.
+async fn warn_if_blind(cluster: &ClusterContext) -> Result<(), CommandError> {
+    if let Some(why) = cluster.secrets.why_blind() {
+        let snapshot = layout::read(&*cluster.store, &cluster.keys).await?;
+        if !snapshot.secrets.is_empty() {
+            ui::warn(&format!("this controller loads no unit with a secret, because it cannot read secrets: {why}"));
+        }
+    }
+    Ok(())
 }
 
 /// Prints a change in the role of the controller.

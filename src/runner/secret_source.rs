@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use secrecy::SecretSlice;
 
@@ -24,18 +26,31 @@ struct Source {
     store: SharedStore,
     keys: Keyspace,
     /// The private keys, or why there are none.
-    identity: Result<Identity, String>,
+    identity: Mutex<Result<Identity, String>>,
+}
+
+impl Source {
+    fn identity(&self) -> Result<Identity, String> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl SecretSource {
     /// Makes the source of a process with these private keys, or with the reason why it has none.
     pub fn new(store: SharedStore, keys: Keyspace, identity: Result<Identity, String>) -> Self {
-        Self(Some(Arc::new(Source { store, keys, identity })))
+        Self(Some(Arc::new(Source { store, keys, identity: Mutex::new(identity) })))
+    }
+
+    /// Reads secrets with other private keys from now on, as do all clones of this source.
+    pub fn replace_identity(&self, identity: Result<Identity, String>) {
+        if let Some(source) = &self.0 {
+            *source.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+        }
     }
 
     /// Returns why this process can read no secrets, if it cannot.
-    pub fn why_blind(&self) -> Option<&str> {
-        self.0.as_ref()?.identity.as_ref().err().map(String::as_str)
+    pub fn why_blind(&self) -> Option<String> {
+        self.0.as_ref()?.identity().err()
     }
 
     /// Fills in the values of the secrets of the units that a visit loads, or for each the reason why it has none.
@@ -55,8 +70,25 @@ impl SecretSource {
     pub async fn fetch(&self, name: &SecretName) -> Result<Arc<SecretSlice<u8>>, String> {
         let unread = |why: &str| format!("secret {name} cannot be read: {why}");
         let source = self.0.as_deref().ok_or_else(|| unread("this process has no private key"))?;
-        let identity = source.identity.as_ref().map_err(|why| unread(why))?;
-        let fetched = secret::fetch(&*source.store, &source.keys, identity, name).await;
+        let identity = source.identity().map_err(|why| unread(&why))?;
+        let fetched = secret::fetch(&*source.store, &source.keys, &identity, name).await;
         fetched.map(|secret| Arc::new(secret.value)).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn a_replaced_identity_holds_for_the_runs_that_have_the_source_already() {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let why = "the file does not exist".to_owned();
+        let source = SecretSource::new(store, Keyspace::new("default").unwrap(), Err(why.clone()));
+        let of_run = source.clone();
+        assert_eq!(of_run.why_blind(), Some(why));
+        source.replace_identity(Ok(Identity::generate()));
+        assert_eq!(of_run.why_blind(), None);
     }
 }

@@ -66,7 +66,7 @@ pub fn cluster_summary(machines: usize, alive: usize, units: usize) -> String {
 }
 
 /// A controller has read its settings again.
-pub const RELOADED: &str = "settings, inventory and SSH configuration are read again";
+pub const RELOADED: &str = "settings, inventory, SSH configuration and the identity of secrets are read again";
 
 /// A controller could not read its settings again.
 pub const NOT_RELOADED: &str = "nothing is read again: the earlier settings stay in force";

@@ -1,4 +1,4 @@
-//! SIGHUP: the controller reads its settings, the inventory and ssh_config(5) again, and goes on leading.
+//! SIGHUP: the controller reads its settings, the inventory, ssh_config(5) and its private keys again, and goes on leading.
 
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -6,12 +6,15 @@ use tokio::sync::watch;
 
 use super::ControllerArgs;
 use super::service::reloads;
+use super::warn_if_blind;
 use crate::cli::Context;
 use crate::cli::error::CommandError;
 use crate::cli::error::ExitStatus;
 use crate::cli::settings::Settings;
 use crate::remote::ssh;
+use crate::runner::ClusterContext;
 use crate::runner::LeaderSettings;
+use crate::secret::Identity;
 use crate::ui;
 use crate::ui::messages;
 
@@ -19,13 +22,14 @@ use crate::ui::messages;
 pub(super) async fn reload_on_hangup(
     context: &Context,
     args: &ControllerArgs,
+    cluster: &ClusterContext,
     settings: &watch::Sender<LeaderSettings>,
 ) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
     loop {
         hangups.recv().await;
         reloads(true);
-        match reload(context, args, settings).await {
+        match reload(context, args, cluster, settings).await {
             Ok(()) => ui::status(messages::RELOADED),
             Err(error) => {
                 ui::report(&[error]);
@@ -40,13 +44,15 @@ pub(super) async fn reload_on_hangup(
 async fn reload(
     context: &Context,
     args: &ControllerArgs,
+    cluster: &ClusterContext,
     settings: &watch::Sender<LeaderSettings>,
 ) -> Result<(), CommandError> {
     let (flags, stop, args) = (context.flags.clone(), context.stop.clone(), args.clone());
     let is_fleetctl = context.is_fleetctl;
     // An inventory script takes its time, and the leader must not wait for it.
     let read = tokio::task::spawn_blocking(move || read(&Context::new(flags, is_fleetctl, stop)?, &args)).await;
-    let (fresh, leader, options) = read.map_err(|error| CommandError::failed(error.to_string()))??;
+    let Fresh { settings: fresh, leader, options, identity } =
+        read.map_err(|error| CommandError::failed(error.to_string()))??;
     for (name, old, new) in
         [("store", &context.settings.store, &fresh.store), ("token", &context.settings.token, &fresh.token)]
     {
@@ -56,10 +62,25 @@ async fn reload(
     }
     context.ssh()?.reload(options).await.map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
     settings.send_replace(leader);
-    Ok(())
+    cluster.secrets.replace_identity(identity);
+    warn_if_blind(cluster).await
 }
 
-/// Reads the settings, the inventory and the options of SSH.
-fn read(context: &Context, args: &ControllerArgs) -> Result<(Settings, LeaderSettings, ssh::Options), CommandError> {
-    Ok((context.settings.clone(), args.leader_settings(context)?, context.settings.ssh_options()?))
+/// All that a reload reads.
+struct Fresh {
+    settings: Settings,
+    leader: LeaderSettings,
+    options: ssh::Options,
+    /// The private keys, or why there are none.
+    identity: Result<Identity, String>,
+}
+
+/// Reads the settings, the inventory, the options of SSH and the private keys.
+fn read(context: &Context, args: &ControllerArgs) -> Result<Fresh, CommandError> {
+    Ok(Fresh {
+        settings: context.settings.clone(),
+        leader: args.leader_settings(context)?,
+        options: context.settings.ssh_options()?,
+        identity: context.secret_identity()?.ok_or_else(|| context.no_secret_identity()),
+    })
 }
