@@ -166,9 +166,33 @@ async fn a_commit_to_a_full_disk_is_rejected_and_changes_nothing() {
     std::fs::write(disk.0.path().join("filler"), vec![0; 600_000]).unwrap();
     let ops = vec![Op::put("/a", "2"), Op::put("/b", vec![7; 500_000])];
     let error = store.commit(vec![], ops).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused { detail, .. } if detail == "the disk is full"), "{error}");
+    assert!(
+        matches!(&error, StoreError::Unavailable { detail, .. } if detail == "the disk is full: free space on it"),
+        "{error}"
+    );
     let listing = store.list("/").await.unwrap();
     assert_eq!((listing.revision, listing.entries.len()), (before, 1));
+}
+
+#[tokio::test]
+async fn a_full_disk_can_be_read_and_shows_no_key_whose_lease_has_expired() {
+    let Some(disk) = Disk::new() else { return };
+    let path = disk.0.path().join("db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let lease = store.grant(Duration::from_mins(1)).await.unwrap();
+    let leader = Op::Put { key: "/leader".to_owned(), value: b"1".to_vec(), lease: Some(lease) };
+    let before = store.commit(vec![], vec![Op::put("/a", "1"), leader]).await.unwrap().unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("UPDATE leases SET expires = 0, boot_expires = 0").unwrap();
+    let mut filler = std::fs::File::create(disk.0.path().join("filler")).unwrap();
+    assert!(std::io::copy(&mut std::io::repeat(0), &mut filler).is_err());
+    let listing = store.list("/").await.unwrap();
+    assert_eq!((listing.revision, listing.entries.len()), (before, 1));
+    assert_eq!(store.get("/leader").await.unwrap(), None);
+    let opened = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(opened.get("/a").await.unwrap().unwrap().value, b"1");
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    assert_eq!(store.list("/").await.unwrap().revision, before + 1, "now the lease has ended for all");
 }
 
 #[tokio::test]

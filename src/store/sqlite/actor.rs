@@ -17,6 +17,7 @@ use super::super::StoreError;
 use super::clock::Now;
 use super::file::DatabaseFile;
 use super::file::explain;
+use super::file::is_full;
 use super::table::Tables;
 
 /// The most jobs that wait for the thread. Further callers wait until there is room.
@@ -171,35 +172,39 @@ impl SqliteActor {
     }
 
     fn read<T>(&mut self, work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let has_room = self.end_leases()?;
         let file = self.open()?;
-        let expired = Tables::new(&file.connection).any_expired(Now::read());
-        if expired.map_err(|error| explain(&self.path, &error))? {
-            self.write(|_| Ok(()))?;
+        let answer = if has_room {
+            file.transact(TransactionBehavior::Deferred, work)
+        } else {
+            file.read_past_leases(Now::read(), work)
+        };
+        answer.map_err(|error| explain(&self.path, &error))
+    }
+
+    /// Ends the leases that have expired. Returns false if the disk has no room for that: they are over all the same.
+    fn end_leases(&mut self) -> Result<bool, StoreError> {
+        let file = self.open()?;
+        let now = Now::read();
+        let ended = match Tables::new(&file.connection).any_expired(now) {
+            Ok(false) => return Ok(true),
+            Ok(true) => file.transact(TransactionBehavior::Immediate, |tables| tables.expire(now)),
+            Err(error) => Err(error),
+        };
+        self.changed.send_replace(());
+        match ended {
+            Err(error) if is_full(&error) => Ok(false),
+            ended => ended.map(|()| true).map_err(|error| explain(&self.path, &error)),
         }
-        self.transact(TransactionBehavior::Deferred, work)
     }
 
     fn write<T>(&mut self, work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let answer = self.transact(TransactionBehavior::Immediate, |tables| {
+        let file = self.open()?;
+        let answer = file.transact(TransactionBehavior::Immediate, |tables| {
             tables.expire(Now::read())?;
             work(tables)
         });
         self.changed.send_replace(());
-        answer
-    }
-
-    fn transact<T>(
-        &mut self,
-        behavior: TransactionBehavior,
-        work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        let file = self.open()?;
-        let transaction = file.connection.transaction_with_behavior(behavior);
-        let answer = transaction.and_then(|transaction| {
-            let answer = work(&Tables::new(&transaction))?;
-            transaction.commit()?;
-            Ok(answer)
-        });
         answer.map_err(|error| explain(&self.path, &error))
     }
 }

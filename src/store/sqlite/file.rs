@@ -18,7 +18,9 @@ use rusqlite::OpenFlags;
 use rusqlite::TransactionBehavior;
 
 use super::super::StoreError;
+use super::clock::Now;
 use super::table;
+use super::table::Tables;
 
 /// How long a process waits for the lock of another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +56,31 @@ impl DatabaseFile {
                 }
             }
         }
+    }
+
+    /// Runs in one transaction, which is on the disk when this returns.
+    pub(super) fn transact<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let answer = work(&Tables::new(&transaction))?;
+        transaction.commit()?;
+        Ok(answer)
+    }
+
+    /// Reads as if the leases that have expired had ended. Nothing is written: the transaction is rolled back, and needs no room
+    /// on the disk.
+    pub(super) fn read_past_leases<T>(
+        &mut self,
+        now: Now,
+        work: impl FnOnce(&Tables<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tables = Tables::new(&transaction);
+        tables.hide_expired(now)?;
+        work(&tables)
     }
 
     /// Reports whether the path still names this file.
@@ -139,6 +166,12 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// Reports whether the disk is full. The index of the write-ahead log has an error of its own.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    let is_index = |error: &rusqlite::ffi::Error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || error.sqlite_error().is_some_and(is_index)
+}
+
 fn refused(path: &Path, detail: String) -> StoreError {
     StoreError::Refused { store: format!("sqlite:{}", path.display()), detail }
 }
@@ -151,8 +184,8 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
             "the file is locked: another process did not release it within {} s",
             LOCK_TIMEOUT.as_secs()
         )),
+        _ if is_full(error) => unavailable("the disk is full: free space on it".to_owned()),
         Some(ErrorCode::SystemIoFailure) => unavailable(format!("the file cannot be read or written: {error}")),
-        Some(ErrorCode::DiskFull) => refused(path, "the disk is full".to_owned()),
         Some(ErrorCode::ReadOnly) => {
             refused(path, "the file cannot be written: the file or its file system is read-only".to_owned())
         }

@@ -214,6 +214,14 @@ impl<'a> Tables<'a> {
         self.connection.query_row(sql, params![now.wall, now.boot, now.since_boot], |row| row.get(0))
     }
 
+    /// Removes the keys of expired leases, and no more: the revision stays, as this is never committed.
+    pub(super) fn hide_expired(&self, now: Now) -> Result<()> {
+        let sql = "DELETE FROM entries WHERE lease IN (SELECT id FROM leases WHERE
+            CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 END)";
+        self.connection.execute(sql, params![now.wall, now.boot, now.since_boot])?;
+        Ok(())
+    }
+
     /// Ends expired leases. A lease of an earlier boot must not last longer than its time because the clock was set back.
     pub(super) fn expire(&self, now: Now) -> Result<()> {
         let sql = "UPDATE leases SET expires = ?1 + ttl WHERE boot <> ?2 AND expires - ttl > ?1";
