@@ -63,6 +63,11 @@ impl UnitState {
         changing && !self.sub.is_auto_restart()
     }
 
+    /// Reports whether systemd has yet to bring the unit up. A oneshot runs meanwhile.
+    pub fn is_starting(&self) -> bool {
+        self.active == ActiveState::Activating || self.is_queued_to_start()
+    }
+
     /// Reports whether a launched unit is as it should be: it runs or is queued to start, or it is a oneshot that has
     /// run and ended. A service that ended and that systemd is about to start again, or has just started again, is not.
     pub fn is_well(&self, oneshot: bool) -> bool {

@@ -60,7 +60,7 @@ fn row(snapshot: &Snapshot, application: &str, units: &BTreeSet<&UnitName>, now:
         |unit: &&&UnitName| snapshot.units.get(**unit).is_some_and(|record| record.desired == DesiredState::Launched);
     let is_well = |unit: &&&UnitName| {
         let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
-        let well = |state: &UnitState| state.launched && state.is_well(oneshot);
+        let well = |state: &UnitState| state.launched && state.is_well(oneshot) && (oneshot || !state.is_starting());
         let states = snapshot.states.get(**unit).into_iter().flatten();
         let mut current = states.filter(|(machine, _)| snapshot.is_current(**machine, now)).peekable();
         current.peek().is_some() && current.all(|(_, state)| well(state))

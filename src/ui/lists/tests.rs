@@ -314,3 +314,20 @@ fn a_machine_that_has_left_has_no_rows_in_list_units() {
     snapshot.health.remove(&id("113f16a7"));
     assert_eq!(units(&snapshot, now()).len(), before - there);
 }
+
+#[test]
+fn a_service_that_is_still_starting_does_not_run_yet_and_a_oneshot_runs() {
+    let mut snapshot = Snapshot::default();
+    add_machine(&mut snapshot, "113f16a7", "172.17.8.103", &[], Some(Health::Alive));
+    snapshot.observed = Some(ObservationTimes { at: at(1000), behind: BTreeMap::new(), continuous: false });
+    for (name, kind) in [("job.service", "oneshot"), ("slow.service", "notify")] {
+        let text = format!("[Service]\nType={kind}\nExecStart=/bin/true\n[X-Muster]\nApplication=shop\n");
+        add_unit(&mut snapshot, name, &text, DesiredState::Launched, Some("113f16a7"), Some(true));
+        let unit: UnitName = name.parse().unwrap();
+        let state = snapshot.states.get_mut(&unit).unwrap().get_mut(&id("113f16a7")).unwrap();
+        (state.active, state.sub) = (ActiveState::Activating, "start".parse().unwrap());
+    }
+    let rows = applications::applications(&snapshot, at(1000));
+    let view = View { fields: "running,missing".to_owned(), full: false, no_legend: true, has_color: false };
+    assert_eq!(table(&rows, &view).unwrap().trim(), "1/2 slow.service");
+}
