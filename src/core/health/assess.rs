@@ -16,6 +16,7 @@ use crate::core::model::FailureKind;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthReason;
+use crate::core::model::PeerReports;
 use crate::core::model::Phase;
 use crate::core::model::Timestamp;
 
@@ -79,8 +80,11 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
         return assessment(Health::Suspect, failed(), (now < due).then_some(due));
     }
     let seconds = now.since(evidence.unanswered_since()).as_secs();
+    // If another machine answers at the address, the reports of peers are about that machine, or older than its answer.
+    let is_other = latest.kind == FailureKind::WrongMachine;
     let no_answer = |failure: &Failure, asked: bool| {
-        let (attempt, peers) = (failure.into(), evidence.peers.summary(now));
+        let peers = if is_other { PeerReports::default() } else { evidence.peers.summary(now) };
+        let attempt = failure.into();
         HealthEvidence::NoAnswer { seconds, attempt, peers, asked }
     };
     let down_at = evidence.silent_since() + detection;
@@ -97,8 +101,7 @@ pub fn assess(evidence: &Evidence, detection: DetectionConfig, now: Timestamp) -
     } else {
         (settle(latest.kind), no_answer(latest, false), None)
     };
-    // If another machine answers at the address, the reports of peers are about that machine.
-    let asked = matches!(health, Health::Down | Health::SshdDown) && latest.kind != FailureKind::WrongMachine;
+    let asked = matches!(health, Health::Down | Health::SshdDown) && !is_other;
     if asked && let Some(until) = evidence.peers.reached_until(now) {
         return assessment(Health::PathFault, shown, Some(until));
     }

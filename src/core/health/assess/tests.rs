@@ -316,6 +316,13 @@ fn reports_that_were_not_requested_and_failed_probes_do_not_count() {
 fn peers_that_reach_another_machine_at_the_address_prove_nothing() {
     let evidence = advised(seen(&[(1, FailureKind::WrongMachine), (9, FailureKind::WrongMachine)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Down));
+    // Peers have found the address silent before the other machine came to it.
+    let evidence = advised(seen(&[(1, FailureKind::Silent), (9, FailureKind::WrongMachine)]), 8, &[Some(false)]);
+    let assessment = assess(&evidence, DETECTION, at(12)).unwrap();
+    assert_eq!(
+        (assessment.health, assessment.reason.to_string()),
+        (Health::Down, "no answer for 12 s; connect: no".to_owned())
+    );
     // A machine that rejects the login is up, whatever peers report.
     let evidence = advised(seen(&[(1, FailureKind::Denied), (9, FailureKind::Denied)]), 9, &[Some(true)]);
     assert_eq!(health(&evidence, 12), Some(Health::Sick));
