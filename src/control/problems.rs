@@ -10,6 +10,7 @@ use crate::core::explain::TroubleKind;
 use crate::core::model::DesiredState;
 use crate::core::model::Event;
 use crate::core::model::FailoverBlock;
+use crate::core::model::FilterReason;
 use crate::core::model::Health;
 use crate::core::model::HealthRecord;
 use crate::core::model::Machine;
@@ -181,7 +182,7 @@ fn stays_on_drained(reconciler: &Reconciler, unit: &UnitName, why: &PlacementErr
     reconciler.view(machine.id).filter(|view| view.answers())?;
     let oneshot = snapshot.file(unit).is_some_and(|file| file.is_oneshot());
     snapshot.states.get(unit)?.get(&machine.id).filter(|state| state.is_well(oneshot))?;
-    let what = format!("still on {}, which is drained: {}", machine.name, why.message());
+    let what = format!("still on {}, which is drained: {}", machine.name, why.message_without(&FilterReason::Cordoned));
     Some(Problem::of_unit(TroubleKind::Draining, unit, Some(machine.id), what))
 }
 

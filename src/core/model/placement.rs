@@ -223,6 +223,17 @@ impl PlacementError {
             _ => format!("no machine for it: {self}"),
         }
     }
+
+    /// Returns the same for a unit that is to leave a machine. That machine itself, which is ruled out for this reason, is no
+    /// obstacle.
+    pub fn message_without(&self, own: &FilterReason) -> String {
+        let Self::Unschedulable(summary) = self else { return self.message() };
+        let others = summary.without(own);
+        if others == FilterSummary::default() {
+            return "there is no other machine".to_owned();
+        }
+        Self::Unschedulable(others).message()
+    }
 }
 
 /// The number of machines that each filter reason rules out.
@@ -235,6 +246,18 @@ pub struct FilterSummary {
     pub conflicting: usize,
     /// The first few conflicting units.
     pub conflicts: Vec<UnitName>,
+}
+
+impl FilterSummary {
+    /// Returns the summary without one machine that is ruled out for this reason.
+    fn without(&self, reason: &FilterReason) -> Self {
+        let mut others = self.clone();
+        if let Some(count) = others.counts.get_mut(reason) {
+            *count = count.saturating_sub(1);
+        }
+        others.counts.retain(|_, count| *count > 0);
+        others
+    }
 }
 
 /// The number of conflicting units that are named.
@@ -344,5 +367,23 @@ mod pairs {
         deserializer: D,
     ) -> Result<BTreeMap<FilterReason, usize>, D::Error> {
         Ok(Vec::<(FilterReason, usize)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_that_a_unit_leaves_is_no_obstacle() {
+        let other = FilterReason::NotPinned(Pin::Short(1));
+        for (reasons, expected) in [
+            (vec![FilterReason::Cordoned], "there is no other machine".to_owned()),
+            (vec![FilterReason::Cordoned; 2], "no machine fits: cordoned (1 machine)".to_owned()),
+            (vec![FilterReason::Cordoned, other.clone()], format!("no machine fits: {other} (1 machine)")),
+        ] {
+            let error = PlacementError::Unschedulable(reasons.into_iter().collect());
+            assert_eq!(error.message_without(&FilterReason::Cordoned), expected);
+        }
     }
 }
