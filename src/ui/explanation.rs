@@ -310,7 +310,7 @@ fn observations(
     let mut rows: Vec<(&str, Cell)> = Vec::new();
     match snapshot.health.get(&machine.id) {
         Some(health) => {
-            let last_seen = match snapshot.observed_at(machine.id).max(health.last_seen) {
+            let last_seen = match seen(snapshot, machine.id, health) {
                 _ if snapshot.is_current(machine.id, now) => "now".to_owned(),
                 Some(seen) => time(seen),
                 None => "never".to_owned(),
@@ -363,6 +363,11 @@ fn units_table(snapshot: &Snapshot, machine: &Machine, now: Timestamp) -> Option
     (rows.len() > 1).then(|| table::lay_out(&rows, false))
 }
 
+/// Returns when a machine was last seen. Its record has the time only as of the last change of its health.
+fn seen(snapshot: &Snapshot, machine: MachineId, health: &HealthRecord) -> Option<Timestamp> {
+    snapshot.observed_at(machine).max(health.last_seen)
+}
+
 /// Writes the same as JSON.
 pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event], now: Timestamp) -> Value {
     let requirements = RequirementsIndex::of(snapshot);
@@ -377,7 +382,10 @@ pub fn machine_json(snapshot: &Snapshot, machine: &Machine, events: &[Event], no
     });
     json!({
         "machine": machine,
-        "health": snapshot.health.get(&machine.id),
+        "health": snapshot.health.get(&machine.id).map(|record| HealthRecord {
+            last_seen: seen(snapshot, machine.id, record),
+            ..record.clone()
+        }),
         "is_current": is_current,
         "observed_at": snapshot.observed_at(machine.id),
         "lease": snapshot.leases.get(&machine.id),

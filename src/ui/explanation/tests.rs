@@ -254,6 +254,8 @@ fn a_machine_is_shown_with_the_time_of_its_last_answer() {
     snapshot.health.get_mut(&core().id).unwrap().health = Health::Alive;
     snapshot.observed = Some(ObservationTimes { at: at(NOW), behind: BTreeMap::new(), continuous: true });
     assert_eq!(row(&snapshot, true, "Last seen:"), "now");
+    let shown = machine_json(&snapshot, &core(), &[], at(NOW));
+    assert_eq!(shown["health"]["last_seen"], shown["observed_at"], "{shown:#}");
 }
 
 /// Returns a row of `machine show`.
