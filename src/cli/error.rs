@@ -292,7 +292,9 @@ impl From<FindMachineError> for CommandError {
             }
             FindMachineError::Unknown { .. } => "`muster list-machines --all` lists the machines.".to_owned(),
         };
-        Self::new(ExitStatus::Usage, error).hint(hint)
+        // A machine that does not exist is an error of the kind of a unit that does not exist.
+        let is_unknown = matches!(error, FindMachineError::Unknown { .. });
+        Self::new(if is_unknown { ExitStatus::Failed } else { ExitStatus::Usage }, error).hint(hint)
     }
 }
 

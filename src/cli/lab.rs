@@ -67,7 +67,10 @@ enum Verb {
     ///
     /// Use it with `eval "$(muster lab env)"`.
     Env,
-    /// Remove the lab and everything it made
+    /// Remove the lab
+    ///
+    /// Its hosts, networks and files are removed. The images in /var/cache/muster/lab stay for the next lab, and
+    /// fs.inotify.max_user_instances keeps its value until this machine is started again.
     Destroy,
 }
 

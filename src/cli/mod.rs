@@ -248,7 +248,7 @@ enum Command {
     /// Observe and repair the cluster until stopped
     ///
     /// Run it on one machine, or on several with etcd as the store: one controller leads, the others stand by. At SIGHUP
-    /// it reads its settings, the inventory and ssh_config(5) again.
+    /// it reads its settings, the inventory, ssh_config(5) and its private keys for secrets again.
     Controller(controller::ControllerArgs),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
@@ -274,7 +274,7 @@ enum Command {
     },
     /// Write a man page for every command into a folder
     Man {
-        /// The folder, which must exist
+        /// The folder, which is made if it does not exist
         folder: std::path::PathBuf,
     },
 }
@@ -441,6 +441,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Names { words } => completions::print_names(&words).await,
         Command::Man { folder } => {
             let cannot = |error| CommandError::usage(format!("cannot write to {}", folder.display())).caused_by(error);
+            std::fs::create_dir_all(&folder).map_err(cannot)?;
             clap_mangen::generate_to(Cli::command(), &folder).map_err(cannot)?;
             Ok(ExitStatus::Done)
         }

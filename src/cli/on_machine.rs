@@ -45,7 +45,8 @@ pub(super) struct JournalArgs {
     /// Print new lines as they come, until interrupted
     #[arg(long, short = 'f')]
     follow: bool,
-    /// Print in this output format of journalctl(1)
+    /// Print in this output format of journalctl(1), such as `json`; it is the format of the lines, not that of other lists of
+    /// muster
     #[arg(long, default_value = "short")]
     output: String,
     /// Accepted because fleet has it: the journal is always read as root

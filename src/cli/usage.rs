@@ -11,6 +11,7 @@ use clap::error::ContextValue;
 use clap::error::ErrorKind;
 
 use super::Cli;
+use crate::core::similar::similar;
 
 /// The advice for a word after the hosts of `exec` that is not an option of `exec`.
 const AFTER_DASHES: &str = "the command for the hosts follows two dashes: muster exec PATTERN -- COMMAND";
@@ -46,13 +47,18 @@ fn without_env(command: Command) -> Command {
     command.mut_args(|arg| arg.env(None::<&str>)).mut_subcommands(without_env)
 }
 
-/// Names the commands that begin with the word that the operator typed.
+/// Names the commands that begin with the word that the operator typed, or those that are most similar to it, the most similar
+/// first.
 fn suggest_commands(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     let all = Cli::command();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set());
-    let names: Vec<String> =
-        shown.map(Command::get_name).filter(|name| name.starts_with(word.as_str())).map(str::to_owned).collect();
+    let shown: Vec<&str> = shown.map(Command::get_name).collect();
+    let mut names: Vec<&str> = shown.iter().copied().filter(|name| name.starts_with(word.as_str())).collect();
+    if names.is_empty() {
+        names = similar(word, shown);
+    }
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     if !names.is_empty() {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
     }
@@ -82,6 +88,8 @@ mod tests {
         let lists = said("muster list");
         assert!(lists.contains("'list-machines', 'list-unit-files', 'list-units'"), "{lists}");
         assert!(said("muster destory web").contains("'destroy'"));
+        let start = said("muster satrt web");
+        assert!(start.contains("similar subcommands exist: 'start', 'restart'"), "{start}");
         assert!(!said("muster frobnicate").contains("similar"));
     }
 

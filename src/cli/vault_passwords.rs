@@ -137,10 +137,13 @@ impl PasswordSource {
     }
 }
 
+/// What to do without a terminal.
+const NO_TERMINAL: &str = "Without a terminal, name a file or a program with `--vault-password-file`.";
+
 /// Asks for a password on the terminal.
 pub(super) fn prompt(question: &str) -> Result<SecretString, CommandError> {
     let answer = rpassword::prompt_password(question)
-        .map_err(|error| CommandError::usage("cannot ask for the vault password").caused_by(error))?;
+        .map_err(|error| CommandError::usage("cannot ask for the vault password").caused_by(error).hint(NO_TERMINAL))?;
     let answer = Zeroizing::new(answer);
     if answer.trim().is_empty() {
         return Err(CommandError::usage("the vault password is empty"));

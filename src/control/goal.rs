@@ -412,6 +412,7 @@ impl Goal {
 
     /// Returns the problem of a unit that has not reached the goal when the time of its command is over.
     pub(super) fn timed_out(self, snapshot: &Snapshot, unit: &UnitName, why: Option<String>) -> Problem {
+        let why = why.or_else(|| still_changing(snapshot, unit));
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let what = format!("timed out waiting for it to be {}{why}", self.label(snapshot));
         Problem::of_unit(TroubleKind::TimedOut, unit, None, what)
@@ -464,6 +465,12 @@ fn word(verb: Verb) -> String {
         Verb::Unload => "unloaded".to_owned(),
         verb => verb.goal().map_or_else(|| "destroyed".to_owned(), |state| state.to_string()),
     }
+}
+
+/// Says in which state a unit still is that systemd is starting or stopping.
+fn still_changing(snapshot: &Snapshot, name: &UnitName) -> Option<String> {
+    let (machine, state) = snapshot.states.get(name)?.iter().find(|(_, state)| state.is_changing())?;
+    Some(format!("still {state} on {}", snapshot.full_name_of(*machine)))
 }
 
 /// Reports whether the machine of a unit pulls the image of the unit, and no machine has the unit.
@@ -523,4 +530,27 @@ fn reported<'a>(
     }
     let reported = records.snapshot.states.get(name)?.get(&machine)?;
     (reported.hash == unit.hash && reported.reached() == state).then_some(reported)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::ActiveState;
+    use crate::core::model::LoadState;
+    use crate::core::unit::Hash;
+
+    #[test]
+    fn a_timeout_says_that_the_unit_is_still_starting() {
+        let (unit, id): (UnitName, _) = ("slow.service".parse().unwrap(), MachineId::from_bits(1));
+        let mut snapshot = Snapshot::default();
+        snapshot.machines.insert(id, Machine { id, name: "core-01".to_owned(), ..Machine::default() });
+        let (load, active, sub) = (LoadState::Loaded, ActiveState::Activating, "start".parse().unwrap());
+        let hash = Hash::of(b"");
+        let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
+        snapshot.states.entry(unit.clone()).or_default().insert(id, state);
+        let problem = Goal::Verb(Verb::Start).timed_out(&snapshot, &unit, None);
+        let expected =
+            "Unit slow.service: timed out waiting for it to be launched: still activating (start) on core-01";
+        assert_eq!(problem.to_string(), expected);
+    }
 }

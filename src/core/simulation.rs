@@ -175,7 +175,7 @@ impl SimulatedHosts {
     /// Carries out a visit on a simulated host.
     pub fn visit(&mut self, machine: MachineId, visit: &Visit, quick: bool, now: Timestamp) -> Result<Report, Failure> {
         if let Some(kind) = self.fail.get(&machine).copied() {
-            let (host, detail) = (machine.to_string(), "simulated".to_owned());
+            let (host, detail) = (machine.to_string(), format!("{} (simulated)", failure_text(kind)));
             return Err(Failure { host, phase: Phase::Connect, kind, detail, hint: None });
         }
         let (booted, host) = self.host(machine);
@@ -192,6 +192,17 @@ const fn failure_kind(health: Health) -> Option<FailureKind> {
         Health::Throttled => Some(FailureKind::Throttled),
         Health::Sick => Some(FailureKind::Sick),
         Health::PathFault | Health::Unreachable => Some(FailureKind::Local),
+    }
+}
+
+/// Returns what a simulated host that fails in this way does.
+const fn failure_text(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Refused => "the host refuses the connection",
+        FailureKind::Throttled => "sshd closes the connection",
+        FailureKind::Sick => "the host cannot be managed",
+        FailureKind::Local => "the path to the host is broken",
+        _ => "the host does not answer",
     }
 }
 

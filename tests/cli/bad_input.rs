@@ -135,7 +135,7 @@ fn an_unknown_unit_is_an_error() {
     desk.fails(&["cat", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "-u", "web"], 1, &["Unit web.service does not exist"]);
     desk.fails(&["ssh", "web"], 1, &["no machine and no unit is called \"web\""]);
-    desk.fails(&["leave", "core-01"], 2, &["no machine is called \"core-01\"", "list-machines"]);
+    desk.fails(&["leave", "core-01"], 1, &["no machine is called \"core-01\"", "list-machines"]);
 }
 
 #[test]
@@ -370,8 +370,7 @@ fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
         let script = desk.muster(&["completions", shell]).ok();
         assert!(script.contains("list-unit-files") && script.contains("lock-wait"), "{shell}: {script}");
     }
-    std::fs::create_dir(desk.path("man")).unwrap();
-    desk.muster(&["man", "man"]).ok();
+    desk.muster(&["man", "share/man"]).ok();
     for page in [
         "muster.1",
         "muster-start.1",
@@ -380,10 +379,11 @@ fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
         "muster-plan.1",
         "muster-lock-take.1",
     ] {
-        let text = std::fs::read_to_string(desk.path("man").join(page)).unwrap();
+        let text = std::fs::read_to_string(desk.path("share/man").join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{page}: {text}");
     }
-    desk.fails(&["man", "nowhere"], 2, &["nowhere"]);
+    desk.write("file", "");
+    desk.fails(&["man", "file"], 2, &["cannot write to file"]);
 }
 
 #[test]
@@ -421,6 +421,8 @@ fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     desk.fails(&["submit", "c.service"], 2, &["Unit c.service: [X-Muster] Class=Strict: expected `available` or"]);
     desk.fails(&["start", "worker@7.servce"], 2, &["did you mean \"worker@7.service\"?"]);
     desk.fails(&["list-units", "--fields", "state"], 2, &["Hint: `--help` names the columns."]);
+    let help = desk.muster(&["list-applications", "--help"]).ok();
+    assert!(help.contains("Applications: application, units, running, machines, missing."), "{help}");
 }
 
 #[test]

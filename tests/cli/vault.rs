@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -228,4 +229,16 @@ fn an_inventory_with_vaults_is_listed_closed_and_reaches_hosts_that_need_no_secr
                Vault: give --vault-password-file";
     assert!(said.code == Some(2) && said.err.contains(why), "{said:#?}");
     assert!(exec("h2", &PROD).err.contains("none of the given passwords opens it (labels: prod)"));
+}
+
+#[test]
+fn a_question_that_no_terminal_can_answer_names_the_option_to_use() {
+    let desk = desk();
+    let asks = desk.command(&["vault", "encrypt-string", "text", "--ask-vault-pass"]);
+    let mut apart = Command::new("setsid");
+    apart.arg("--wait").arg(asks.get_program()).args(asks.get_args()).current_dir(desk.path(""));
+    apart.env_clear().envs(asks.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    let said = run(&mut apart);
+    let hint = "Hint: Without a terminal, name a file or a program with `--vault-password-file`.";
+    assert!(said.code == Some(2) && said.err.contains(hint), "{said:#?}");
 }

@@ -94,7 +94,9 @@ fn the_units_of_a_machine_that_goes_down_move_to_other_machines_that_fit() {
         moved: Some(RemovalReason::Unhealthy { machine: id(1), health: Health::Down, forced_by: None }),
     };
     assert_eq!(simulation.moves[0].reason, MoveReason::Placed(reason));
-    assert_eq!(simulation.health_changes[&id(1)].health, Health::Down);
+    let change = &simulation.health_changes[&id(1)];
+    assert_eq!(change.health, Health::Down);
+    assert!(change.reason.to_string().contains("connect: the host does not answer (simulated)"), "{}", change.reason);
     let actions: Vec<String> = simulation.steps.iter().map(|(_, step)| step.action.to_string()).collect();
     assert_eq!(actions, ["load", "start"]);
     assert_eq!(reconciler.refused().keys().map(UnitName::as_str).collect::<Vec<_>>(), ["b.service"]);

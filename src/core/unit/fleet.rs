@@ -77,7 +77,7 @@ pub enum BadRequirements {
         replace: Glob,
     },
     /// An unknown option that is probably a misspelt one: without it, the unit would start on any machine.
-    #[error("there is no requirement {name}= in [X-Fleet]: did you mean {meant}=?")]
+    #[error("there is no requirement {name}=: did you mean {meant}=?")]
     Misspelt {
         /// The option.
         name: String,

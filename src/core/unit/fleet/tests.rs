@@ -134,7 +134,7 @@ fn ignored_parts_have_a_message() {
 #[test]
 fn a_misspelt_option_is_an_error_with_the_likely_one() {
     let error = read("a.service", "MachineMetdata=disk=ssd").unwrap_err().to_string();
-    assert_eq!(error, "there is no requirement MachineMetdata= in [X-Fleet]: did you mean MachineMetadata=?");
+    assert_eq!(error, "there is no requirement MachineMetdata=: did you mean MachineMetadata=?");
 }
 
 #[test]
