@@ -37,6 +37,8 @@ pub(super) enum EtcdError {
     LeaseNotFound,
     /// The answer was larger than the client's limit.
     AnswerTooLarge(String),
+    /// The server has no room for the request now: its database is full, or it has too many requests. Nothing was done.
+    NoRoom(String),
     /// The server rejected the request. Nothing was done.
     Refused(String),
 }
@@ -88,6 +90,7 @@ impl EtcdError {
             }
             // A connection that broke while a request was under way.
             Code::Unknown if status.source().is_some() => Self::NoAnswer(format!("{server}: {}", root(status))),
+            Code::ResourceExhausted => Self::NoRoom(text),
             Code::Unauthenticated => Self::TokenExpired(text),
             Code::PermissionDenied => Self::Refused(format!("{text}: the user has no permission for these keys")),
             _ if message.contains("user name is empty") => {
@@ -106,6 +109,7 @@ impl EtcdError {
             | Self::Compacted
             | Self::LeaseNotFound
             | Self::AnswerTooLarge(_)
+            | Self::NoRoom(_)
             | Self::Refused(_) => false,
         }
     }
@@ -119,7 +123,9 @@ impl EtcdError {
     pub(super) fn into_store_error(self, store: String, certificate_hint: &str) -> StoreError {
         match self {
             Self::NoAnswer(detail) => StoreError::Unavailable { store, detail: format!("{detail}{certificate_hint}") },
-            Self::NotSent(detail) | Self::NoLeader(detail) => StoreError::Unavailable { store, detail },
+            Self::NotSent(detail) | Self::NoLeader(detail) | Self::NoRoom(detail) => {
+                StoreError::Unavailable { store, detail }
+            }
             Self::Untrusted(detail)
             | Self::TokenExpired(detail)
             | Self::AnswerTooLarge(detail)
@@ -151,4 +157,17 @@ fn root(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etcd_whose_database_is_full_is_out_of_reach_and_not_misconfigured() {
+        let full = Status::resource_exhausted("etcdserver: mvcc: database space exceeded");
+        let error = EtcdError::of_status("h1:2379", &full).into_store_error("etcd://h1:2379".to_owned(), "");
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+        assert_eq!(error.to_string(), "store etcd://h1:2379: h1:2379: mvcc: database space exceeded");
+    }
 }
