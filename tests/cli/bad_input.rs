@@ -422,6 +422,7 @@ fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     desk.fails(&["start", "worker@7.servce"], 2, &["did you mean \"worker@7.service\"?"]);
     desk.fails(&["list-units", "--fields", "state"], 2, &["Hint: `--help` names the columns."]);
     let help = desk.muster(&["list-applications", "--help"]).ok();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("Applications: application, units, running, machines, missing."), "{help}");
 }
 

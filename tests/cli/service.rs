@@ -85,7 +85,7 @@ fn a_controller_reports_its_state_and_reads_its_settings_again_while_it_leads() 
     };
     desk.muster(&["secret", "init", "--name", "alice"]).ok();
     desk.write("value", "hunter2");
-    desk.muster(&["secret", "set", "db", "value"]).ok();
+    desk.muster(&["secret", "set", "db", "--file", "value"]).ok();
     let mut service = Service::start(&desk);
     service.hears("READY=1");
     let status = service.hears("STATUS=");

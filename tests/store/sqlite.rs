@@ -191,6 +191,7 @@ async fn a_full_disk_can_be_read_and_shows_no_key_whose_lease_has_expired() {
     assert_eq!(store.get("/leader").await.unwrap(), None);
     let opened = SqliteStore::open(&path).await.unwrap();
     assert_eq!(opened.get("/a").await.unwrap().unwrap().value, b"1");
+    drop(filler);
     std::fs::remove_file(disk.0.path().join("filler")).unwrap();
     assert_eq!(store.list("/").await.unwrap().revision, before + 1, "now the lease has ended for all");
 }

@@ -329,5 +329,5 @@ fn a_service_that_is_still_starting_does_not_run_yet_and_a_oneshot_runs() {
     }
     let rows = applications::applications(&snapshot, at(1000));
     let view = View { fields: "running,missing".to_owned(), full: false, no_legend: true, has_color: false };
-    assert_eq!(table(&rows, &view).unwrap().trim(), "1/2 slow.service");
+    assert_eq!(table(&rows, &view).unwrap().trim(), "1/2\tslow.service");
 }
