@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(render(&templates, text).unwrap(), "Image=shop:1\npart of shop:1\n");
         templates.extra = Arc::new(json!({ "version": "2" }).as_object().cloned().unwrap());
         assert_eq!(render(&templates, text).unwrap(), "Image=shop:2\nMemory=1g\npart of shop:2\n");
-        assert!(render(&templates, "{{ none }}").unwrap_err().contains("`none` is undefined"));
+        assert!(render(&templates, "{{ missing }}").unwrap_err().contains("`missing` is undefined"));
     }
 }

@@ -2,11 +2,13 @@
 //! they need.
 
 use std::fs;
+use std::time::Duration;
 
 use super::daemon::unit_file;
 use super::lab;
 use super::muster;
 use super::ssh;
+use super::until;
 use super::with_identity;
 
 const WEB: &str = "[Service]\nEnvironmentFile=./env\nExecStart=/bin/sh -c 'cat ./conf/page; exec sleep 1000000'\n";
@@ -45,7 +47,8 @@ fn an_application_runs_on_one_machine_with_its_files_and_only_what_changes_is_re
     let pids = |host: &str| on(host, "systemctl show -P MainPID web db");
     let environment =
         |host: &str| on(host, "tr '\\0' '\\n' </proc/$(systemctl show -P MainPID web)/environ | grep COLOR");
-    assert_eq!(on(&first, "journalctl -u web -o cat -n 1 | cat").trim(), "it's one");
+    let printed = || on(&first, "journalctl -u web -o cat");
+    until("the unit has printed its page", Duration::from_secs(20), printed, |text| text.contains("it's one"));
     assert_eq!((environment(&first).trim(), on(&first, "systemctl show -P Nice db").trim()), ("COLOR=red", "5"));
     let before = pids(&first);
     assert!(say(&["apply", shop]).ends_with("Application shop: 4 unchanged\n"));
