@@ -2,16 +2,14 @@
 //! which commands make the cluster as the folder is.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Application;
 use super::ApplicationUnit;
 use crate::core::command;
+use crate::core::command::Activated;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::command::activated;
-use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
 use crate::core::unit::UnitName;
@@ -110,18 +108,16 @@ pub fn commands(snapshot: &Snapshot, applications: &[Application]) -> Vec<(Verb,
 }
 
 /// Returns the units that timers, sockets and path units of applications start.
-fn started(applications: &[Application]) -> BTreeSet<UnitName> {
+fn started(applications: &[Application]) -> Activated {
     let units = applications.iter().flat_map(|application| &application.units);
-    units.filter_map(|(name, unit)| activated(name, &unit.file)).collect()
+    Activated::by(units.map(|(name, unit)| (name, &*unit.file)))
 }
 
 /// Returns what is done with a unit. One that another unit starts is only loaded, unless it was started before.
-fn verb_for(snapshot: &Snapshot, started: &BTreeSet<UnitName>, unit: &UnitName) -> Verb {
-    let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
-    let waits = unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service));
+fn verb_for(snapshot: &Snapshot, started: &Activated, unit: &UnitName) -> Verb {
     match () {
         () if unit.is_template() => Verb::Submit,
-        () if waits && !is_launched => Verb::Load,
+        () if started.waits(snapshot, unit) => Verb::Load,
         () => Verb::Start,
     }
 }

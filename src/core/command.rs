@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use activation::Activated;
 pub use activation::activated;
 pub use activation::commands_for_application;
 pub use warnings::command_warnings;

@@ -26,18 +26,30 @@ pub fn activated(unit: &UnitName, file: &UnitFile) -> Option<UnitName> {
     named.unwrap_or_else(|| format!("{}.service", unit.stem())).parse().ok().filter(|_| !accepts)
 }
 
+/// Units that timers, sockets and path units start, by the names that systemd has for them.
+#[derive(Debug)]
+pub struct Activated(BTreeSet<UnitName>);
+
+impl Activated {
+    /// Finds what these units start.
+    pub fn by<'a>(units: impl Iterator<Item = (&'a UnitName, &'a UnitFile)>) -> Self {
+        Self(units.filter_map(|(unit, file)| activated(unit, file)).collect())
+    }
+
+    /// Reports whether a unit waits until one of the others starts it. A unit that was launched does not.
+    pub fn waits(&self, snapshot: &Snapshot, unit: &UnitName) -> bool {
+        let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
+        !is_launched && unit.of_systemd().parse().is_ok_and(|service: UnitName| self.0.contains(&service))
+    }
+}
+
 /// Returns the commands that a verb for an application means for its units. A unit that another one of them starts, and that is
 /// not launched, waits for it: `start` loads it, and `restart` leaves it alone.
 pub fn commands_for_application(snapshot: &Snapshot, verb: Verb, units: &[&UnitName]) -> Vec<UnitCommand> {
-    let starts = |unit: &&UnitName| snapshot.file(unit).and_then(|file| activated(unit, file));
-    let started: BTreeSet<UnitName> = units.iter().filter_map(starts).collect();
-    let waits = |unit: &UnitName| {
-        let is_launched = snapshot.units.get(unit).is_some_and(|unit| unit.desired == DesiredState::Launched);
-        !is_launched && unit.of_systemd().parse().is_ok_and(|service: UnitName| started.contains(&service))
-    };
+    let activated = Activated::by(units.iter().filter_map(|unit| Some((*unit, &**snapshot.file(unit)?))));
     let verb_for = |unit: &UnitName| match verb {
-        Verb::Start if waits(unit) => Some(Verb::Load),
-        Verb::Restart if waits(unit) => None,
+        Verb::Start if activated.waits(snapshot, unit) => Some(Verb::Load),
+        Verb::Restart if activated.waits(snapshot, unit) => None,
         verb => Some(verb),
     };
     let command =
