@@ -73,7 +73,10 @@ pub(super) async fn apply(context: &Context, args: &ApplyArgs) -> CommandResult 
     cluster.remote.close(Duration::from_millis(200)).await;
     printer.finish();
     let (problems, is_pruned) = carried_out?;
-    if !args.wait.json() {
+    if args.prune && !is_pruned && checked.has_removals() {
+        ui::warn("no unit was destroyed, because other units have failed");
+    }
+    if !args.wait.json() && problems.is_empty() {
         for (name, units) in &checked.changes {
             ui::result(&(application::summary(name, units, is_pruned, "--prune") + "\n"));
         }

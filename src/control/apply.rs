@@ -34,6 +34,13 @@ pub struct Checked {
     pub changes: Changes,
 }
 
+impl Checked {
+    /// Reports whether units are no longer in the folders of their applications.
+    pub fn has_removals(&self) -> bool {
+        removed(&self.changes).next().is_some()
+    }
+}
+
 /// Why applications are refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {

@@ -92,6 +92,10 @@ impl Container<'_> {
         if self.has_unified_cgroups {
             command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
         }
+        if self.runs_containers {
+            // The runtime of a container sets up the network of the container in /proc/sys/net.
+            command.env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
+        }
         let status =
             command.stdin(Stdio::null()).stdout(out).stderr(both).status().map_err(LabError::file(&console))?;
         if status.success() {

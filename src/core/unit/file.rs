@@ -82,9 +82,10 @@ impl UnitFile {
         Some(last.value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Reports whether the unit is a `Type=oneshot` service, which is done when it has run.
+    /// Reports whether the unit is a `Type=oneshot` service, which is done when it has run. Podman makes one of a `.build` file.
     pub fn is_oneshot(&self) -> bool {
-        self.values("Service", "Type").next_back() == Some("oneshot")
+        let is_build = || self.options.iter().any(|option| option.section == "Build");
+        self.values("Service", "Type").next_back().map_or_else(is_build, |kind| kind == "oneshot")
     }
 }
 

@@ -150,6 +150,7 @@ fn properties_of_a_file_come_from_its_options() {
     let file = UnitFile::parse("[Service]\nType=oneshot\nType=simple\n[Install]\nWantedBy=a.service\n").unwrap();
     assert_eq!(file.description(), None);
     assert!(!file.is_oneshot() && file.has_install());
+    assert!(UnitFile::parse("[Build]\nImageTag=a\n").unwrap().is_oneshot());
 }
 
 /// Texts made of the characters of the grammar.
