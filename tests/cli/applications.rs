@@ -100,3 +100,22 @@ fn an_application_is_restarted_without_the_job_of_its_timer() {
     desk.muster(&["start", "--no-block", "job", "--application", "shop"]).ok();
     assert_eq!(words(&desired()), words(&states("launched", "launched")));
 }
+
+#[test]
+fn the_example_is_an_application_and_a_template_gets_the_variables_of_the_command_line() {
+    let desk = Desk::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/applications/shop");
+    let plan = desk.muster(&["apply", "--plan", example]).ok();
+    let units = |text: &str| {
+        text.lines().skip(1).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(units(&plan), ["data.volume", "orders.container", "web.container"]);
+
+    shop(&desk, "web.service.j2", "[Service]\nExecStart=/bin/web {{ port }}\n");
+    desk.fails(&["apply", "--plan", "shop"], 2, &["shop/web.service.j2: ", "`port` is undefined"]);
+    shop(&desk, "vars.yaml", "port: 80\n");
+    desk.muster(&["apply", "--no-block", "-e", "port=81", "shop"]).ok();
+    assert!(desk.muster(&["cat", "web"]).ok().contains("ExecStart=/bin/web 81\n"));
+    let diff = desk.muster(&["diff", "shop"]);
+    assert!(diff.out.contains("-ExecStart=/bin/web 81\n+ExecStart=/bin/web 80\n"), "{diff:?}");
+}
