@@ -63,7 +63,11 @@ async fn reload(
     context.ssh()?.reload(options).await.map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
     settings.send_replace(leader);
     cluster.secrets.replace_identity(identity);
-    warn_if_blind(cluster).await
+    // All is in force already.
+    if let Err(error) = warn_if_blind(cluster).await {
+        ui::report(&[error]);
+    }
+    Ok(())
 }
 
 /// All that a reload reads.
