@@ -22,6 +22,7 @@ use crate::core::model::Phase;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::model::Unit;
+use crate::core::secret_name::SecretName;
 use crate::core::unit::ImagePull;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
@@ -108,11 +109,13 @@ pub async fn run(
     prefetches: Vec<Prefetch>,
     on_end: &mut (dyn FnMut(&Prefetch, Result<Prefetched, Failure>) + Send),
 ) {
+    let logins = logins(context, &prefetches).await;
     let pulls = prefetches.into_iter().filter_map(|prefetch| {
         let machine = snapshot.machines.get(&prefetch.machine)?;
+        let login = prefetch.pull.login.as_ref().and_then(|name| logins.get(name)).cloned();
         Some(async move {
             let _wait = tracing::info_span!("wait", what = format!("{} to pull {}", machine.name, prefetch.pull.image));
-            let ended = ask(context, snapshot, machine, &prefetch.pull).await;
+            let ended = ask(context, snapshot, machine, &prefetch.pull, login).await;
             (prefetch, ended)
         })
     });
@@ -122,11 +125,23 @@ pub async fn run(
     }
 }
 
+/// Reads the logins that pulls need, each once.
+async fn logins(context: &ClusterContext, prefetches: &[Prefetch]) -> BTreeMap<SecretName, Result<Bytes, String>> {
+    let names: BTreeSet<&SecretName> = prefetches.iter().filter_map(|prefetch| prefetch.pull.login.as_ref()).collect();
+    let mut logins = BTreeMap::new();
+    for name in names {
+        let login = context.secrets.fetch(name).await;
+        logins.insert(name.clone(), login.map(|login| Bytes::copy_from_slice(login.expose_secret())));
+    }
+    logins
+}
+
 async fn ask(
     context: &ClusterContext,
     snapshot: &Snapshot,
     machine: &Machine,
     pull: &ImagePull,
+    login: Option<Result<Bytes, String>>,
 ) -> Result<Prefetched, Failure> {
     let script = prefetch::script(pull, "").map_err(|error| Failure {
         host: machine.name.clone(),
@@ -135,12 +150,8 @@ async fn ask(
         detail: error.to_string(),
         hint: None,
     })?;
-    let login = match &pull.login {
-        Some(name) => context.secrets.fetch(name).await,
-        None => Ok(Arc::default()),
-    };
-    let stdin = match login {
-        Ok(login) => Bytes::copy_from_slice(login.expose_secret()),
+    let stdin = match login.transpose() {
+        Ok(login) => login.unwrap_or_default(),
         Err(why) => return Ok(Prefetched::Failed(why)),
     };
     let limit = Some(PULL_LIMIT + MARGIN);

@@ -22,7 +22,8 @@ pub enum Prefetched {
     Failed(String),
 }
 
-/// Writes the script. It reads the login to the registry on stdin, if the pull needs one. `root` goes before every path: it is empty on hosts, and a folder where a test plays host.
+/// Writes the script. It reads the login to the registry on stdin, if the pull needs one. `root` goes before every path: it is
+/// empty on hosts, and a folder where a test plays host.
 pub fn script(pull: &ImagePull, root: &str) -> Result<String, Unquotable> {
     let call = pull_call(pull)?;
     let mut text = format!("umask 077\nm_run={}/run/muster\n{PULL}", crate::remote::quote::quote(root)?);
