@@ -20,7 +20,7 @@ pub(super) fn rendered(
     path: &Path,
     content: Vec<u8>,
 ) -> Result<Vec<u8>, BadApplication> {
-    if path.extension().is_none_or(|ending| ending != "j2") {
+    if !path.as_os_str().as_encoded_bytes().ends_with(ENDING.as_bytes()) {
         return Ok(content);
     }
     let bad = |error: String| BadApplication::Template { path: path.to_owned(), error };

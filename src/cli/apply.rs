@@ -117,8 +117,7 @@ fn print_plan(changes: &Changes, args: &ApplyArgs) -> ExitStatus {
     let rows = changes.iter().flat_map(|(name, units)| units.iter().map(move |(unit, change)| (name, unit, *change)));
     if args.wait.json() {
         let record = |(name, unit, change): (&String, &UnitName, UnitChange)| json!({ "application": name, "unit": unit, "change": change.word(args.prune) });
-        let records = rows.map(record);
-        ui::json(&records.collect::<Vec<_>>());
+        ui::json(&rows.map(record).collect::<Vec<_>>());
     } else {
         let header = ["UNIT", "APPLICATION", "CHANGE"].map(str::to_owned).to_vec();
         let row = |(name, unit, change): (&String, &UnitName, UnitChange)| {

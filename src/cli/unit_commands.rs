@@ -120,7 +120,7 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
 /// Runs a command for submitted units.
 pub(super) async fn change(context: &Context, verb: Verb, args: &Args) -> CommandResult {
     let units = args.units.iter().map(|text| parse_unit(text)).collect::<Result<Vec<_>, _>>()?;
-    let commands = units.into_iter().map(|unit| UnitCommand { verb, unit, file: None, replace: false });
+    let commands = units.into_iter().map(|unit| UnitCommand::new(verb, unit));
     let commands = commands.chain(of_application(context, verb, args).await?).collect();
     run(context, verb, commands, &args.wait).await
 }

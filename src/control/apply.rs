@@ -120,8 +120,7 @@ pub async fn carry_out(
     }
     let is_pruned = prune && problems.is_empty();
     let removed = removed(&checked.changes).filter(|_| is_pruned);
-    let problems_of_removal = destroy(cluster, removed, timeouts, on_progress).await?;
-    problems.extend(problems_of_removal);
+    problems.extend(destroy(cluster, removed, timeouts, on_progress).await?);
     Ok((problems, is_pruned))
 }
 
@@ -132,8 +131,7 @@ pub async fn destroy<'u>(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
-    let destroy = |unit: &UnitName| UnitCommand { verb: Verb::Destroy, unit: unit.clone(), file: None, replace: false };
-    let commands: Vec<UnitCommand> = units.map(destroy).collect();
+    let commands: Vec<UnitCommand> = units.map(|unit| UnitCommand::new(Verb::Destroy, unit.clone())).collect();
     if commands.is_empty() {
         verb::collect_files(cluster).await?;
         return Ok(Vec::new());

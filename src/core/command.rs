@@ -18,7 +18,6 @@ pub use activation::commands_for_application;
 pub use warnings::command_warnings;
 
 use crate::core::model::DesiredState;
-use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Unit;
@@ -66,6 +65,13 @@ pub struct UnitCommand {
     pub file: Option<LocalFile>,
     /// Set to replace a stored file that differs (`--replace`).
     pub replace: bool,
+}
+
+impl UnitCommand {
+    /// Makes the command of a verb that needs no local file.
+    pub const fn new(verb: Verb, unit: UnitName) -> Self {
+        Self { verb, unit, file: None, replace: false }
+    }
 }
 
 /// What a command changes.
@@ -259,7 +265,7 @@ fn has_failed_to_load(snapshot: &Snapshot, name: &UnitName, unit: Unit) -> bool 
     let Some(placement) = snapshot.placements.get(name) else { return false };
     let failed = placement.failed_loads.iter().any(|it| (it.machine, it.hash) == (placement.machine, unit.hash));
     let state = snapshot.states.get(name).and_then(|states| states.get(&placement.machine));
-    let is_loaded = state.is_some_and(|state| state.hash == unit.hash && state.load == LoadState::Loaded);
+    let is_loaded = state.is_some_and(|state| state.has_loaded(unit.hash));
     unit.desired == DesiredState::Launched && failed && !is_loaded
 }
 

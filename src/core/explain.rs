@@ -702,7 +702,7 @@ fn not_there(snapshot: &Snapshot, name: &UnitName, machine: &Machine) -> NotRunn
 /// Returns what a machine said when it could not load the present file of a unit, unless it has loaded the file since.
 fn failed_load(snapshot: &Snapshot, name: &UnitName, machine: MachineId, state: Option<&UnitState>) -> Option<String> {
     let hash = snapshot.units.get(name)?.hash;
-    if state.is_some_and(|state| state.load == LoadState::Loaded && state.hash == hash) {
+    if state.is_some_and(|state| state.has_loaded(hash)) {
         return None;
     }
     let loads = &snapshot.placements.get(name)?.failed_loads;

@@ -237,9 +237,6 @@ impl SimulatedHost {
             }
         }
         for step in steps() {
-            if !step.action.starts() {
-                continue;
-            }
             if self.units.get(&step.unit).is_some_and(|unit| unit.foreign || unit.state.load != LoadState::Loaded) {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! The cluster as playbooks see it: the same path to a host's units as the commands take.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,12 +61,16 @@ pub enum ApplicationRequest {
 impl ApplicationRequest {
     /// Returns the names of the applications.
     pub fn names(&self) -> Vec<String> {
-        let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match self {
-            Self::Present { folders, .. } => folders.iter().map(name).collect(),
+            Self::Present { folders, .. } => folders.iter().map(|folder| application_of(folder)).collect(),
             Self::Absent { names } => names.clone(),
         }
     }
+}
+
+/// Returns the name of the application of a folder.
+pub fn application_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A request that a host joins the cluster.

@@ -28,7 +28,6 @@ use crate::core::model::Grant;
 use crate::core::model::Health;
 use crate::core::model::HealthEvidence;
 use crate::core::model::HealthRecord;
-use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Placement;
@@ -159,7 +158,7 @@ fn causes_of_failed_loads(why: &Explanation) -> BTreeSet<&str> {
 fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl Iterator<Item = String> {
     let is_loaded = |placement: &&Placement| {
         let mut states = why.states.iter().filter(|(machine, _)| *machine == placement.machine);
-        states.any(|(_, state)| state.hash == why.hash && state.load == LoadState::Loaded)
+        states.any(|(_, state)| state.has_loaded(why.hash))
     };
     let placement = why.placement.iter().filter(|placement| !is_loaded(placement));
     let loads = placement.flat_map(|placement| &placement.failed_loads);

@@ -52,7 +52,5 @@ pub fn commands_for_application(snapshot: &Snapshot, verb: Verb, units: &[&UnitN
         Verb::Restart if activated.waits(snapshot, unit) => None,
         verb => Some(verb),
     };
-    let command =
-        |unit: &UnitName| Some(UnitCommand { verb: verb_for(unit)?, unit: unit.clone(), file: None, replace: false });
-    units.iter().filter_map(|unit| command(unit)).collect()
+    units.iter().filter_map(|unit| Some(UnitCommand::new(verb_for(unit)?, (*unit).clone()))).collect()
 }

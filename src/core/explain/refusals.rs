@@ -28,7 +28,7 @@ impl NotRunning {
         let image = || Some(ImagePull::of(unit, snapshot.file(unit)?)?.image);
         let is_load = |action| matches!(action, Action::Load { hash: loaded, .. } if loaded == hash);
         match self {
-            Self::NotActive { name, state } if is_not_started(&state) => match said(&name, &is_start) {
+            Self::NotActive { name, state } if is_not_started(&state) => match said(&name, &Action::starts) {
                 Some(said) => Self::StartRefused { name, said },
                 None => Self::NotActive { name, state },
             },
@@ -53,10 +53,6 @@ impl NotRunning {
 
 fn is_not_started(state: &UnitState) -> bool {
     !state.launched && !state.is_changing() && state.load == LoadState::Loaded
-}
-
-const fn is_start(action: Action) -> bool {
-    action.starts()
 }
 
 /// Returns how the latest step of this kind for a unit on a machine ended.

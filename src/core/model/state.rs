@@ -63,6 +63,11 @@ impl UnitState {
         changing && !self.sub.is_auto_restart()
     }
 
+    /// Reports whether systemd has loaded the file of the unit, and the file has this hash.
+    pub fn has_loaded(&self, hash: Hash) -> bool {
+        self.load == LoadState::Loaded && self.hash == hash
+    }
+
     /// Reports whether systemd has yet to bring the unit up. A oneshot runs meanwhile.
     pub fn is_starting(&self) -> bool {
         self.active == ActiveState::Activating || self.is_queued_to_start()

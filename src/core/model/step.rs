@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::ActiveState;
 use super::JobType;
-use super::LoadState;
 use super::MachineId;
 use super::UnitState;
 use crate::core::unit::Hash;
@@ -153,9 +152,7 @@ impl Action {
     pub fn is_done(self, there: Option<&UnitState>) -> bool {
         match self {
             Self::Unload => there.is_none(),
-            Self::Load { hash, .. } | Self::Adopt { hash, .. } => {
-                there.is_some_and(|unit| unit.hash == hash && unit.load == LoadState::Loaded)
-            }
+            Self::Load { hash, .. } | Self::Adopt { hash, .. } => there.is_some_and(|unit| unit.has_loaded(hash)),
             Self::Stop => there.is_none_or(|unit| !unit.runs() && !unit.launched),
             Self::Start { count } | Self::Restart { count } | Self::Reload { count } => {
                 there.is_some_and(|unit| unit.launched && unit.restarts >= count)
@@ -175,8 +172,17 @@ impl Action {
         }
     }
 
+    /// Returns the number of requested restarts with which the unit counts as started after the action; `None` if the action
+    /// starts nothing.
+    pub const fn count(self) -> Option<u64> {
+        match self {
+            Self::Start { count } | Self::Restart { count } | Self::Reload { count } => Some(count),
+            Self::Unload | Self::Load { .. } | Self::Adopt { .. } | Self::Stop => None,
+        }
+    }
+
     /// Reports whether the unit may run because of the action.
     pub const fn starts(self) -> bool {
-        matches!(self, Self::Start { .. } | Self::Restart { .. } | Self::Reload { .. })
+        self.count().is_some()
     }
 }

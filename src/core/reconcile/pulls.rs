@@ -11,7 +11,6 @@ use super::draining::has_process;
 use super::outbox::moved_unit;
 use crate::core::model::Action;
 use crate::core::model::DesiredState;
-use crate::core::model::LoadState;
 use crate::core::model::MachineId;
 use crate::core::model::Outcome;
 use crate::core::model::PULL_LIMIT;
@@ -201,7 +200,7 @@ impl Reconciler {
         let (Some(unit), Some(placement), true) = (unit, placement, runs) else { return false };
         let has_image = || self.snapshot.file(&step.unit).is_some_and(|file| ImagePull::of(&step.unit, file).is_some());
         let there = self.views.get(&to).and_then(|view| view.units.as_ref()).and_then(|units| units.get(&step.unit));
-        let is_loaded = there.is_some_and(|state| state.hash == unit.hash && state.load == LoadState::Loaded);
+        let is_loaded = there.is_some_and(|state| state.has_loaded(unit.hash));
         !is_loaded && now < placement.since + PULL_LIMIT + MARGIN && has_image()
     }
 }

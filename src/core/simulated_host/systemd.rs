@@ -163,9 +163,7 @@ impl SimulatedHost {
 
     /// Starts or restarts a unit and records that, unless systemd refuses.
     pub(super) fn launch(&mut self, name: &UnitName, action: Action, uptime: Duration) -> Result<(), String> {
-        let (Action::Start { count } | Action::Restart { count } | Action::Reload { count }) = action else {
-            return Ok(());
-        };
+        let Some(count) = action.count() else { return Ok(()) };
         let runs_on = matches!(action, Action::Restart { .. } | Action::Reload { .. });
         if let Some(complaint) = self.start_refusal(name) {
             // The copy that a restart or a reload left running stays marked as launched.

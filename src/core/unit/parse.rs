@@ -122,7 +122,6 @@ pub enum WarningKind {
     UnknownValue(String, String, String),
 }
 
-/// Asks for the section that was probably meant, if there is one.
 /// Returns which program reads a section, and that it does not read a directive there.
 fn reader(section: &str) -> String {
     if podman::is_section(section) {
@@ -132,6 +131,7 @@ fn reader(section: &str) -> String {
     }
 }
 
+/// Asks for the section that was probably meant, if there is one.
 fn meant_section(section: &str) -> String {
     directives::meant_section(section).map(|name| format!(": did you mean [{name}]?")).unwrap_or_default()
 }

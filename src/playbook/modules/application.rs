@@ -16,6 +16,7 @@ use crate::core::unit::application::is_name;
 use crate::inventory::Vars;
 use crate::playbook::action::Action;
 use crate::playbook::cluster::ApplicationRequest;
+use crate::playbook::cluster::application_of;
 
 /// Requests applications.
 pub(super) struct Application;
@@ -72,7 +73,9 @@ impl Module for Application {
             Some("absent") => {
                 let names = match (names, paths) {
                     (Some(names), _) => names,
-                    (None, paths) => paths.unwrap_or_default().iter().map(|path| name(path)).collect(),
+                    (None, paths) => {
+                        paths.unwrap_or_default().iter().map(|path| application_of(Path::new(path))).collect()
+                    }
                 };
                 if let Some(name) = names.iter().find(|name| !is_name(name)) {
                     return Err(format!("invalid name of an application `{name}`"));
@@ -96,9 +99,4 @@ fn variables(arguments: &Arguments<'_>) -> Result<Vars, String> {
         Some(Value::Object(vars)) => Ok(vars.clone()),
         Some(_) => Err("`vars` must be a map of variables".to_owned()),
     }
-}
-
-/// Returns the name of the application of a folder.
-fn name(path: &str) -> String {
-    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

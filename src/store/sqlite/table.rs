@@ -39,6 +39,9 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX history_by_revision ON history (revision);
 ";
 
+/// The leases that have expired, in a query with the parameters of a [`Now`].
+const EXPIRED: &str = "CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 END";
+
 /// The outcome of a commit.
 pub(super) enum CommitOutcome {
     Committed(Revision),
@@ -216,9 +219,8 @@ impl<'a> Tables<'a> {
 
     /// Removes the keys of expired leases, and no more: the revision stays, as this is never committed.
     pub(super) fn hide_expired(&self, now: Now) -> Result<()> {
-        let sql = "DELETE FROM entries WHERE lease IN (SELECT id FROM leases WHERE
-            CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 END)";
-        self.connection.execute(sql, params![now.wall, now.boot, now.since_boot])?;
+        let sql = format!("DELETE FROM entries WHERE lease IN (SELECT id FROM leases WHERE {EXPIRED})");
+        self.connection.execute(&sql, params![now.wall, now.boot, now.since_boot])?;
         Ok(())
     }
 
@@ -226,9 +228,8 @@ impl<'a> Tables<'a> {
     pub(super) fn expire(&self, now: Now) -> Result<()> {
         let sql = "UPDATE leases SET expires = ?1 + ttl WHERE boot <> ?2 AND expires - ttl > ?1";
         self.connection.execute(sql, params![now.wall, now.boot])?;
-        let sql = "SELECT id FROM leases WHERE
-            CASE boot WHEN ?2 THEN boot_expires <= ?3 ELSE expires <= ?1 END ORDER BY id";
-        let mut query = self.connection.prepare(sql)?;
+        let sql = format!("SELECT id FROM leases WHERE {EXPIRED} ORDER BY id");
+        let mut query = self.connection.prepare(&sql)?;
         let expired = query.query_map(params![now.wall, now.boot, now.since_boot], |row| row.get(0))?;
         let expired = expired.collect::<Result<Vec<i64>>>()?;
         expired.into_iter().try_for_each(|id| self.revoke(LeaseId(id)))
