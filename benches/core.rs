@@ -145,11 +145,11 @@ impl Hosts {
                 inputs.push_back(match output {
                     Output::Commit(_) => Input::Committed(true),
                     Output::Visit { machine, .. } if self.silent.contains(&machine) => {
-                        Input::Visited(machine, Err(silence()))
+                        Input::Visited(machine, Box::new(Err(silence())))
                     }
                     Output::Visit { machine, visit, quick, .. } => {
                         steps += visit.steps.len();
-                        Input::Visited(machine, Ok(self.visit(machine, &visit, quick, now)))
+                        Input::Visited(machine, Box::new(Ok(self.visit(machine, &visit, quick, now))))
                     }
                     Output::Probe { machine, peer } => Input::Probed { machine, peer, reached: Some(false) },
                     Output::Deposed | Output::Leave(_) | Output::Fence(_) => unreachable!(),
@@ -182,7 +182,7 @@ fn plan(c: &mut Criterion) {
         let mut hosts = Hosts::default();
         let looks = reconciler.handle(Input::Tick, now).into_iter().filter_map(|output| match output {
             Output::Visit { machine, visit, quick, .. } => {
-                Some(Input::Visited(machine, Ok(hosts.visit(machine, &visit, quick, now))))
+                Some(Input::Visited(machine, Box::new(Ok(hosts.visit(machine, &visit, quick, now)))))
             }
             _ => None,
         });

@@ -105,7 +105,7 @@ impl<'a> World<'a> {
             }
             Output::Visit { machine, visit, quick, through } => {
                 let result = self.visit(machine, &visit, quick, through.is_some());
-                Input::Visited(machine, result)
+                Input::Visited(machine, Box::new(result))
             }
             Output::Probe { machine, peer } => {
                 let reached = [None, Some(false), Some(true)][usize::from(self.byte() % 3)];

@@ -33,7 +33,7 @@ pub(super) struct ListArgs {
     /// Machines: machine, ip, metadata, name, health, scheduling, observed. Unit files: unit, hash, global, dstate, state, target,
     /// name, observed, desc. Units: unit, load, active, sub, machine, hash, name, health, observed. Secrets: secret, version,
     /// size, set, by, units. Recipients: name, key, own, accepted, secrets, added, by. Applications: application, units, running,
-    /// machines, missing.
+    /// machines, missing. History: unit, hash, replaced, by, image, digest.
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
     /// Print as JSON

@@ -16,6 +16,7 @@ mod extra_vars;
 mod failover;
 mod failover_args;
 mod fleet_arguments;
+mod history;
 pub mod inventory;
 mod lab;
 mod list;
@@ -185,6 +186,17 @@ enum Command {
     ListApplications(list::ListArgs),
     /// Print the submitted file of a unit
     Cat(list::CatArgs),
+    /// List the files that a unit has and had
+    ///
+    /// The last five files that were replaced are kept, with the files that went with them. For a container, DIGEST is that of
+    /// the image with which it ran.
+    History(history::HistoryArgs),
+    /// Give units the files that they had before
+    ///
+    /// It is `start --replace` with the earlier file, or `load` or `submit` if the unit is not launched. A container gets the
+    /// image with which it ran then, by its digest, although the tag in its file may name another one by now. `revert` again
+    /// goes back to the file that was replaced by the first `revert`.
+    Revert(history::RevertArgs),
     /// Add hosts of the inventory to the cluster
     ///
     /// Each host becomes a machine. If it has joined before, its name, address, keys, SSH options and metadata are
@@ -307,6 +319,7 @@ impl Command {
                 | Self::Restart(_)
                 | Self::Apply(_)
                 | Self::Prefetch(_)
+                | Self::Revert(_)
                 | Self::Join(_)
                 | Self::Leave(_)
                 | Self::Drain(_)
@@ -412,6 +425,8 @@ async fn run(cli: Cli) -> CommandResult {
         Command::ListUnits(args) => list::units(&context, &args).await,
         Command::ListApplications(args) => list::applications(&context, &args).await,
         Command::Cat(args) => list::cat(&context, &args).await,
+        Command::History(args) => history::history(&context, &args).await,
+        Command::Revert(args) => history::revert(&context, &args).await,
         Command::Join(args) => membership::join(&context, &args).await,
         Command::Leave(args) => membership::leave(&context, &args).await,
         Command::Cordon(args) => membership::cordon(&context, &args, true).await,

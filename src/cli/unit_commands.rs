@@ -143,7 +143,12 @@ pub(super) fn parse_unit(text: &str) -> Result<UnitName, CommandError> {
     UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
 }
 
-async fn run(context: &Context, verb: Verb, mut commands: Vec<UnitCommand>, wait: &WaitArgs) -> CommandResult {
+pub(super) async fn run(
+    context: &Context,
+    verb: Verb,
+    mut commands: Vec<UnitCommand>,
+    wait: &WaitArgs,
+) -> CommandResult {
     if commands.is_empty() {
         return Ok(ExitStatus::Done);
     }
@@ -173,9 +178,10 @@ async fn carry_out(
     timeouts: Timeouts,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<Vec<Problem>, OperationError> {
-    let (loads, commands): (Vec<_>, Vec<_>) = commands.into_iter().partition(|command| command.verb != verb);
     let mut problems = Vec::new();
-    for (verb, commands) in [(Verb::Load, loads), (verb, commands)] {
+    let others = [Verb::Submit, Verb::Load].into_iter().filter(|other| *other != verb);
+    for verb in others.chain([verb]) {
+        let commands: Vec<UnitCommand> = commands.iter().filter(|command| command.verb == verb).cloned().collect();
         if !commands.is_empty() {
             problems.extend(verb::execute(cluster, verb, &commands, timeouts, on_progress).await?);
         }

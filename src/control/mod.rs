@@ -23,6 +23,7 @@ pub mod secrets;
 pub mod sweep;
 mod timing;
 pub mod verb;
+pub mod versions;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use super::progress::Progress;
 use super::progress::Timeouts;
 use super::retry::Attempts;
 use super::timing::timing;
+use super::versions;
 use crate::core::command;
 use crate::core::command::Decision;
 use crate::core::command::DesiredChange;
@@ -103,6 +104,7 @@ pub async fn execute(
         }
     }
     if verb == Verb::Destroy {
+        versions::forget(context, commands.iter().map(|command| &command.unit)).await?;
         collect_files(context).await?;
     }
     Ok(problems)
@@ -197,6 +199,7 @@ async fn store_desired_state(
         }
         left.clear();
         for portion in portions(&decisions) {
+            versions::keep(context, &snapshot, replaced(portion)).await?;
             if !commit(context, &revisions, portion).await? {
                 left.extend(portion.iter().map(|(command, _)| *command));
                 continue;
@@ -282,6 +285,13 @@ fn size_of(decision: &Decision) -> usize {
 fn contents_of<'a>(command: &'a UnitCommand, decision: &Decision) -> impl Iterator<Item = &'a Arc<[u8]>> {
     let is_stored = matches!(decision.change, DesiredChange::Put(_, Some(_)));
     command.file.iter().filter(move |_| is_stored).flat_map(|file| file.contents.values())
+}
+
+/// Returns the units that get another file.
+fn replaced<'d>(decisions: &'d [Decided<'_>]) -> impl Iterator<Item = &'d UnitName> {
+    let is_replaced =
+        |decision: &Decision| !decision.created && matches!(decision.change, DesiredChange::Put(_, Some(_)));
+    decisions.iter().filter(move |(_, decision)| is_replaced(decision)).map(|(command, _)| &command.unit)
 }
 
 /// Reads the cluster, and the revision of each unit's record.

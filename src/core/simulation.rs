@@ -230,7 +230,7 @@ fn run(reconciler: &mut Reconciler, hosts: &mut SimulatedHosts, from: Timestamp,
                     }
                     Output::Visit { machine, visit, quick, .. } => {
                         simulation.note_visit(machine, &visit);
-                        inputs.push_back(Input::Visited(machine, hosts.visit(machine, &visit, quick, now)));
+                        inputs.push_back(Input::Visited(machine, Box::new(hosts.visit(machine, &visit, quick, now))));
                     }
                     Output::Probe { machine, peer } => {
                         let reached = hosts.reaches(peer, machine);

@@ -74,7 +74,7 @@ impl DryRun {
             Output::Visit { machine, visit, quick, .. } if self.hosts.knows(machine) => {
                 self.simulation.note_visit(machine, &visit);
                 let report = self.hosts.visit(machine, &visit, quick, self.clock.now());
-                inputs.push_back(Input::Visited(machine, report));
+                inputs.push_back(Input::Visited(machine, Box::new(report)));
             }
             Output::Visit { machine, visit, through, .. } => {
                 self.in_flight.visit(reconciler.snapshot(), machine, read_only(*visit), false, through);
@@ -90,7 +90,9 @@ impl DryRun {
 
     /// Makes a simulated host of a machine that has answered.
     fn observe(&mut self, snapshot: &Snapshot, input: Input) -> Input {
-        if let Input::Visited(_, Ok(Report { observation: Some(seen), .. })) = &input {
+        if let Input::Visited(_, result) = &input
+            && let Ok(Report { observation: Some(seen), .. }) = &**result
+        {
             self.hosts.learn(snapshot, seen, self.clock.now());
         }
         input

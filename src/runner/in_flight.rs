@@ -94,7 +94,7 @@ impl InFlight {
             Some((machine, phase)) = self.progress.recv() => Input::Progress(machine, phase),
             Some(Ok((machine, report))) = self.visits.join_next() => {
                 self.take_progress();
-                self.arrived.push_back(Input::Visited(machine, report));
+                self.arrived.push_back(Input::Visited(machine, Box::new(report)));
                 self.arrived.pop_front().unwrap_or(Input::Tick)
             }
             Some(Ok((machine, peer, reached))) = self.probes.join_next() => {
@@ -109,7 +109,7 @@ impl InFlight {
         let ended: Vec<Visited> = std::iter::from_fn(|| self.visits.try_join_next()).flatten().collect();
         // A visit that has ended sent its progress before.
         self.take_progress();
-        self.arrived.extend(ended.into_iter().map(|(machine, report)| Input::Visited(machine, report)));
+        self.arrived.extend(ended.into_iter().map(|(machine, report)| Input::Visited(machine, Box::new(report))));
         self.arrived.drain(..).collect()
     }
 
@@ -319,8 +319,8 @@ mod tests {
         }
         let mut failed = BTreeMap::new();
         while !in_flight.is_idle() {
-            if let Input::Visited(machine, Err(failure)) = in_flight.next().await {
-                failed.insert(machine, failure);
+            if let Input::Visited(machine, result) = in_flight.next().await {
+                failed.insert(machine, result.unwrap_err());
             }
         }
         assert_eq!(failed[&good].kind, FailureKind::Sick);

@@ -3,6 +3,7 @@
 
 pub mod applications;
 pub mod secrets;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +31,9 @@ use crate::core::sanitize;
 use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
+
+pub use versions::VersionRow;
+pub use versions::versions;
 
 /// How a list is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,6 +23,11 @@ pub fn pulled(machine: &str, image: &str, ended: &Prefetched) -> String {
     }
 }
 
+/// A container goes back to an earlier file, and its image may be another one.
+pub fn doubtful_image(unit: &UnitName, image: &str) -> String {
+    format!("Unit {unit}: no host has said with which image it ran: {image} may be another one by now")
+}
+
 /// A machine has not pulled an image.
 pub fn not_pulled(machine: &str, image: &str, why: &str) -> String {
     format!("{machine}: cannot pull {image}: {why}")

@@ -7,6 +7,7 @@ mod completions;
 mod discovery;
 mod doc;
 mod exec;
+mod history;
 mod inventory;
 mod output;
 mod packaging;

@@ -1,7 +1,8 @@
 //! Quadlet files on hosts of Debian 13 with Podman. The image of such hosts takes two minutes to build, so `scripts/night` runs
 //! these tests.
 
-use std::collections::BTreeSet;
+mod registry;
+
 use std::time::Duration;
 
 use muster::lab::Lab;
@@ -26,8 +27,9 @@ const LIMIT: Duration = Duration::from_mins(1);
 const HOSTS: [&str; 2] = ["core-01", "core-02"];
 
 /// Makes the image `localhost/box:1` of one program, which ends at once when it is told to.
-const BOX: &str = "d=$(mktemp -d) && mkdir $d/bin && cp /bin/busybox $d/bin/ && ln -s busybox $d/bin/sh && \
-                   ln -s busybox $d/bin/sleep && tar -C $d -c . | podman import - localhost/box:1 >/dev/null 2>&1";
+pub(super) const BOX: &str = "d=$(mktemp -d) && mkdir -p $d/bin $d/mnt/shared && cp /bin/busybox $d/bin/ && ln -s busybox $d/bin/sh && \
+                   ln -s busybox $d/bin/sleep && ln -s busybox $d/bin/flock && \
+                   tar -C $d -c . | podman import - localhost/box:1 >/dev/null 2>&1";
 
 /// Returns a container that runs until it is stopped.
 fn container(more: &str) -> String {
@@ -35,11 +37,17 @@ fn container(more: &str) -> String {
     format!("[Container]\nImage=localhost/box:1\nPull=never\nNetwork=host\n{run}\n{more}\n")
 }
 
+/// What a host needs for it.
+pub(super) const PACKAGES: [&str; 3] = ["podman", "crun", "busybox-static"];
+
 fn lab() -> Option<TemporaryLab> {
+    lab_with(&PACKAGES)
+}
+
+fn lab_with(packages: &[&str]) -> Option<TemporaryLab> {
     let mut options = options(HOSTS.len())?;
     options.releases = releases("trixie");
-    let packages = ["podman", "crun", "busybox-static"].map(|name| name.parse::<PackageName>().unwrap());
-    options.packages = BTreeSet::from(packages);
+    options.packages = packages.iter().map(|name| name.parse::<PackageName>().unwrap()).collect();
     let lab = Lab::temporary(&options).unwrap();
     join(&lab);
     for host in HOSTS {

@@ -361,7 +361,7 @@ impl World {
                     (result, _) => result,
                 };
                 let machine = self.hosts[host].machine;
-                self.feed(index, Input::Visited(machine, result));
+                self.feed(index, Input::Visited(machine, Box::new(result)));
             }
             News::Stored { life: of, .. }
             | News::Probed { life: of, .. }

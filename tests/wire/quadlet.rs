@@ -48,6 +48,7 @@ printf '%s\n' "$*" >>"$root/podman-calls"
 [ ! -e "$root/podman-hangs" ] || exit 124
 for image; do :; done
 case $1 in
+  container) while read -r id service digest; do case " $* " in *" $id "*) echo "$service $digest" ;; esac; done <"$root/ran" ;;
   image) [ -e "$root/images/$(echo "$image" | tr / _)" ] ;;
   pull) [ ! -e "$root/gone" ] || { printf 'Trying to pull\nError: manifest unknown\n' >&2; exit 125; }
     : >"$root/images/$(echo "$image" | tr / _)"; echo 1f2e ;;
@@ -390,4 +391,43 @@ fn a_prefetch_reads_the_login_on_its_stdin() {
     let calls = fs::read_to_string(host.path("podman-calls")).unwrap();
     assert!(calls.contains("pull --quiet --authfile=") && !calls.contains("auths"), "{calls}");
     assert_eq!(names(&host, "run/muster/pulls"), Vec::<String>::new());
+}
+
+#[test]
+fn the_image_of_a_container_that_is_unloaded_is_reported_with_its_digest() {
+    let host = host_with_podman();
+    host.visit(&launch(&["web.container", "db.container"], WEB));
+    let digest = format!("sha256:{}", "1".repeat(64));
+    // The id of a container is in a file without a newline.
+    fs::write(host.path("run/web.cid"), "f00d").unwrap();
+    fs::write(host.path("run/db.cid"), "beef").unwrap();
+    fs::write(host.path("ran"), format!("f00d web.service {digest}\nbeef db.service sha256:\n")).unwrap();
+    let stopped = host.visit(&Visit { steps: vec![step("web.container", Action::Stop)], ..look(5) });
+    assert!(stopped.observation.unwrap().images.is_empty(), "it is still there");
+    let report = host.visit(&replace("web.container", &WEB.replace(":1", ":2")));
+    assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Done));
+    let images = report.observation.unwrap().images;
+    assert_eq!(images.into_iter().collect::<Vec<_>>(), [(unit("web.container"), digest.parse().unwrap())]);
+    let gone = host.visit(&Visit { steps: vec![step("db.container", Action::Unload)], ..look(5) });
+    assert!(gone.observation.unwrap().images.is_empty(), "Podman has no digest of it");
+    // A Podman that hangs keeps nothing waiting for long.
+    fs::write(host.path("podman-hangs"), "").unwrap();
+    assert_eq!(
+        host.visit(&Visit { steps: vec![step("web.container", Action::Unload)], ..look(5) }).outcomes,
+        [Outcome::Done]
+    );
+}
+
+#[test]
+fn a_service_of_podman_that_a_user_has_changed_is_written_again() {
+    let host = host_with_podman();
+    host.visit(&launch(&["web.container"], WEB));
+    assert_eq!(seen(&host, "web.container").unwrap().hash, file(WEB).hash());
+    let service = host.path("run/fleet/units/web.service");
+    let made = fs::read_to_string(&service).unwrap();
+    fs::write(&service, made.replace("/bin/true", "/bin/false")).unwrap();
+    assert_eq!(seen(&host, "web.container").unwrap().hash, Hash::NONE);
+    host.visit(&launch(&["web.container"], WEB));
+    assert_eq!(fs::read_to_string(&service).unwrap(), made);
+    assert_eq!(seen(&host, "web.container").unwrap().hash, file(WEB).hash());
 }

@@ -19,6 +19,7 @@ mod step;
 mod time;
 mod unit;
 mod verb;
+mod version;
 mod visit;
 
 pub use super::machine_id::MachineId;
@@ -40,4 +41,5 @@ pub use step::*;
 pub use time::*;
 pub use unit::*;
 pub use verb::*;
+pub use version::*;
 pub use visit::*;

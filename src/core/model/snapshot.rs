@@ -26,6 +26,7 @@ use crate::core::secret_name::SecretName;
 use crate::core::similar::similar;
 use crate::core::unit::Contents;
 use crate::core::unit::Hash;
+use crate::core::unit::ImageDigest;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::secrets;
@@ -238,7 +239,7 @@ impl Snapshot {
             Write::Restored(witness) => self.restored = witness,
             Write::Voters(voters) => self.voters = voters,
             Write::Observed(times) => self.observed = Some(times),
-            Write::Log(_) => {}
+            Write::Image(..) | Write::Log(_) => {}
         }
     }
 
@@ -299,6 +300,8 @@ pub enum Write {
     Observed(ObservationTimes),
     /// Removes a failover override whose machine has answered.
     NoFailoverOverride(MachineId),
+    /// Records with which image a container has run whose file had this hash.
+    Image(UnitName, Hash, ImageDigest),
     /// Adds an event to the log.
     Log(Event),
 }

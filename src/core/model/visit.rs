@@ -23,6 +23,7 @@ use crate::core::model::UnitState;
 use crate::core::secret_name::SecretName;
 use crate::core::unit::Contents;
 use crate::core::unit::Hash;
+use crate::core::unit::ImageDigest;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 
@@ -136,14 +137,16 @@ pub struct Observation {
     pub units: Option<BTreeMap<UnitName, UnitState>>,
     /// The unit files there that muster did not write, if `units` are known.
     pub foreign: BTreeMap<UnitName, UnitState>,
+    /// The images with which the containers ran that the visit has unloaded.
+    pub images: BTreeMap<UnitName, ImageDigest>,
 }
 
 impl Observation {
     /// Makes the observation of a host about which only this is known.
     pub fn new(machine: MachineId, boot: String, uptime: Duration, epoch: u64, serial: u64) -> Self {
         let (lease, renewal, has_room, taken_from) = (None, None, false, None);
-        let (units, foreign) = (None, BTreeMap::new());
-        Self { machine, boot, uptime, epoch, serial, lease, renewal, has_room, taken_from, units, foreign }
+        let (units, foreign, images) = (None, BTreeMap::new(), BTreeMap::new());
+        Self { machine, boot, uptime, epoch, serial, lease, renewal, has_room, taken_from, units, foreign, images }
     }
 }
 

@@ -100,7 +100,7 @@ pub enum Input {
     /// in it. [`Phase::KeyExchange`] means that sshd has sent its greeting.
     Progress(MachineId, Phase),
     /// A visit to a machine ended.
-    Visited(MachineId, Result<Report, Failure>),
+    Visited(MachineId, Box<Result<Report, Failure>>),
     /// A peer probe ended.
     Probed {
         /// The machine.
@@ -400,8 +400,10 @@ impl Reconciler {
             Input::Tick | Input::Stop => {}
             Input::Committed(_) if self.mode == Mode::LeaseOnly => {}
             Input::Committed(taken) => self.committed(taken),
-            Input::Visited(machine, Ok(report)) => self.visit_succeeded(machine, report, now),
-            Input::Visited(machine, Err(failure)) => self.visit_failed(machine, &failure, now),
+            Input::Visited(machine, result) => match *result {
+                Ok(report) => self.visit_succeeded(machine, report, now),
+                Err(failure) => self.visit_failed(machine, &failure, now),
+            },
             Input::Probed { machine, peer, reached } => self.probed(machine, peer, reached),
             Input::Fenced(machine, ended) => self.fenced(machine, ended, now),
         }

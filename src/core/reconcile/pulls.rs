@@ -17,6 +17,7 @@ use crate::core::model::PULL_LIMIT;
 use crate::core::model::Placement;
 use crate::core::model::Pull;
 use crate::core::model::Reason;
+use crate::core::model::Report;
 use crate::core::model::Step;
 use crate::core::model::Timestamp;
 use crate::core::model::Write;
@@ -168,6 +169,16 @@ impl Reconciler {
             let Some(placement) = changed.cloned() else { continue };
             if !self.outbox.holds(|write| moved_unit(write) == Some(&step.unit)) {
                 self.outbox.push(Write::Place(step.unit.clone(), Placement { pull, ..placement }));
+            }
+        }
+    }
+
+    /// Records with which images the containers ran that a visit has unloaded. The host had the files that it reported before.
+    pub(super) fn record_images(&mut self, machine: MachineId, report: &Report) {
+        let units = self.views.get(&machine).and_then(|view| view.units.as_ref());
+        for (unit, digest) in report.observation.iter().flat_map(|seen| &seen.images) {
+            if let Some(state) = units.and_then(|units| units.get(unit)).filter(|state| state.has_file()) {
+                self.outbox.push(Write::Image(unit.clone(), state.hash, digest.clone()));
             }
         }
     }

@@ -52,6 +52,7 @@ impl Reconciler {
         if let Some(failure) = self.name_unknown(machine, &report, now) {
             return self.visit_failed(machine, &failure, now);
         }
+        self.record_images(machine, &report);
         let was_idle = self.has_only_idle_units(machine);
         let Some(view) = self.views.touch(machine) else { return };
         let in_flight = view.complete();

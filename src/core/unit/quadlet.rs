@@ -126,6 +126,11 @@ const UNKNOWN_PULLS: [(&str, &str); 8] = [
 /// What precedes the name of an image that is no name in a registry.
 const TRANSPORTS: [&str; 3] = ["containers-storage:", "docker-daemon:", "oci:"];
 
+/// Reports whether the image of a container is the name of another Quadlet file, which makes it.
+pub(super) fn is_made(image: &str) -> bool {
+    matches!(image.rsplit_once('.'), Some((_, "image" | "build")))
+}
+
 /// The characters of the name of an image.
 fn is_image_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+".contains(&byte);
@@ -145,7 +150,7 @@ impl ImagePull {
         };
         let last = |section: &str, option| file.values(section, option).next_back().filter(|value| !value.is_empty());
         let image = last(section, "Image").filter(|image| is_image_name(image))?;
-        let is_made = section == "Container" && matches!(image.rsplit_once('.'), Some((_, "image" | "build")));
+        let is_made = section == "Container" && is_made(image);
         let is_unknown = UNKNOWN_PULLS.iter().any(|(section, option)| last(section, option).is_some());
         if is_made || is_unknown || last(section, policy) == Some("never") {
             return None;

@@ -31,6 +31,7 @@ use crate::core::model::UnitState;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
+use crate::core::unit::ImageDigest;
 use crate::core::unit::UnitName;
 use crate::remote::visit::script::CLUSTER_NAME;
 
@@ -88,6 +89,7 @@ enum Section {
     #[default]
     None,
     Sources,
+    Images,
     Hashes,
     Marked,
     Launched,
@@ -110,6 +112,8 @@ struct Reader {
     taken_from: Option<Box<ClusterOfHost>>,
     /// The Quadlet files of services.
     sources: BTreeMap<UnitName, UnitName>,
+    /// The hashes of the services that Podman made of Quadlet files when they were loaded.
+    sums: BTreeMap<UnitName, Hash>,
     hashes: BTreeMap<UnitName, Hash>,
     /// The hashes of the services that Podman has made, by their Quadlet files.
     made: BTreeMap<UnitName, Hash>,
@@ -123,6 +127,8 @@ struct Reader {
     complaints: Vec<Complaint>,
     /// The services whose images are being pulled.
     pulled: BTreeSet<String>,
+    /// The images with which services have run.
+    images: BTreeMap<String, ImageDigest>,
 }
 
 /// What systemd says of a unit.
@@ -168,6 +174,7 @@ impl Reader {
             "taken" => self.taken_from = Some(Box::new(ClusterOfHost(other_cluster(rest)))),
             "refused" => self.refused = Some(read_refusal(rest)?),
             "sources" => self.section = Section::Sources,
+            "images" => self.section = Section::Images,
             "hashes" => self.section = Section::Hashes,
             "marked" => self.section = Section::Marked,
             "launched" => self.section = Section::Launched,
@@ -201,18 +208,28 @@ impl Reader {
         if self.pulled.len() > UNITS { Err(format!("it pulls more than {UNITS} images")) } else { Ok(()) }
     }
 
+    /// Reads a service and the digest of its image. Podman has none for some images.
+    fn image(&mut self, line: &str) -> Result<(), String> {
+        if let Some((service, Ok(digest))) = line.split_once(' ').map(|(service, digest)| (service, digest.parse())) {
+            self.images.insert(truncate(service, MESSAGE_LIMIT), digest);
+        }
+        if self.images.len() > UNITS { Err(format!("it has more than {UNITS} images")) } else { Ok(()) }
+    }
+
     /// Reads a line that a program on the host printed.
     fn listing(&mut self, line: &str) -> Result<(), String> {
         match self.section {
             Section::None => {}
             Section::Sources => {
-                if let Some((service, file)) = read_source(line) {
+                if let Some((service, file, sum)) = read_source(line) {
+                    self.sums.extend(sum.map(|sum| (file.clone(), sum)));
                     self.sources.insert(service, file);
                 }
                 if self.sources.len() > UNITS {
                     return Err(format!("it has more than {UNITS} Quadlet files"));
                 }
             }
+            Section::Images => self.image(line)?,
             Section::Hashes => {
                 if let Some((name, hash)) = read_hash(line)? {
                     match self.sources.get(&name) {
@@ -326,6 +343,9 @@ impl Reader {
             observation.renewal = self.renewal;
             observation.has_room = self.has_room;
             observation.taken_from = self.taken_from;
+            let unloaded = steps.iter().filter(|step| step.action == Action::Unload).map(|step| &step.unit);
+            let image = |unit: &UnitName| Some((unit.clone(), self.images.get(&*unit.of_systemd())?.clone()));
+            observation.images = unloaded.filter_map(image).collect();
         }
         Ok(Report { outcomes, refused: self.refused, observation: self.observation })
     }
@@ -343,6 +363,8 @@ impl Reader {
             let state = UnitState { load, active, sub, job, hash: Hash::NONE, launched, restarts, restarted };
             let hash = match (hashes.get(&name), made.get(&name)) {
                 (_, Some(made)) if *made == Hash::NONE => Hash::NONE,
+                // A user has changed the service.
+                (_, Some(made)) if self.sums.get(&name).is_some_and(|sum| sum != made) => Hash::NONE,
                 (Some(own), _) => *own,
                 // A Quadlet file that is gone is written again, and the process goes on.
                 (None, _) if state.runs() => Hash::NONE,
@@ -404,11 +426,13 @@ fn kept<'a>(
     kept.collect()
 }
 
-/// Reads `SERVICE FILE`: the Quadlet file of a service. Another program may have written it.
-fn read_source(line: &str) -> Option<(UnitName, UnitName)> {
-    let (service, file) = line.split_once(' ')?;
-    let (service, file): (UnitName, UnitName) = (service.parse().ok()?, file.parse().ok()?);
-    (file.is_quadlet() && file.of_systemd() == service.as_str()).then_some((service, file))
+/// Reads `SERVICE FILE HASH`: the Quadlet file of a service, and the hash of what Podman made of it. Another program may have
+/// written it.
+fn read_source(line: &str) -> Option<(UnitName, UnitName, Option<Hash>)> {
+    let mut words = line.split(' ');
+    let (service, file): (UnitName, UnitName) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let sum = words.next().and_then(|sum| sum.parse().ok());
+    (file.is_quadlet() && file.of_systemd() == service.as_str()).then_some((service, file, sum))
 }
 
 /// Returns why a step was not carried out: what the host said, or the state that shows it.

@@ -28,6 +28,7 @@ use crate::core::unit::CompanionFile;
 use crate::core::unit::Hash;
 use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
+use crate::core::unit::UnitType;
 use crate::core::unit::secrets;
 use crate::remote::quote::Unquotable;
 use crate::remote::quote::quote;
@@ -188,6 +189,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     let is_early = |step: &&Step| replaced.contains(&step.unit) || step.unit.is_quadlet();
     let (early, others): (Vec<&Step>, Vec<&Step>) = visit.steps.iter().partition(is_early);
     write_early_files(body, visit, &early, &replaced)?;
+    write_images(body, visit)?;
     call(body, "m_unload", &names(|action| action == Action::Unload)?);
     write_files(body, visit, &early, &others)?;
     write_adoptions(body, visit)?;
@@ -196,6 +198,15 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     call(body, "m_enable", &names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call(body, "m_stop stop", &names(|action| action == Action::Stop)?);
     write_starts(body, visit)
+}
+
+/// Asks which images the containers run that the visit unloads.
+fn write_images(body: &mut String, visit: &Visit) -> Result<(), Unquotable> {
+    let is_unloaded = |step: &&Step| step.action == Action::Unload && step.unit.kind() == UnitType::Container;
+    let containers = visit.steps.iter().filter(is_unloaded);
+    let services = containers.map(|step| Ok(format!(" {}", name(step)?))).collect::<Result<String, Unquotable>>()?;
+    call(body, "m_images", &services);
+    Ok(())
 }
 
 /// Writes the files that are checked before anything is stopped.

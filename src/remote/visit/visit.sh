@@ -124,11 +124,24 @@ M_EOF
 # Takes the service $1 that Podman has made of the Quadlet file $2.
 m_take() {
   m_text=$(sed "s,^SourcePath=.*,SourcePath=$m_quadlets/$2," "$m_run/generated/$1") && m_write "$1" "$m_text$m_nl" &&
-    m_pairs="$m_pairs$1=$2 "
+    m_sum=$(printf '%s\n' "$m_text" | sha1sum) && m_pairs="$m_pairs$1=$2=${m_sum%% *} "
 }
-# Sets `m_q` to the Quadlet file of a service; reports whether it has one.
+# Says which image each of these services runs: the tag in its file may name another one later. Podman's services
+# leave the id of their container in a file.
+m_images() {
+  for m_u in "$@"; do
+    shift
+    m_c=$m_root/run/${m_u%.service}.cid m_id=
+    [ ! -r "$m_c" ] || read -r m_id <"$m_c" || :
+    [ -z "$m_id" ] || set -- "$@" "$m_id"
+  done
+  [ $# -gt 0 ] || return 0
+  m_say images
+  timeout 2 podman container inspect --format '{{index .Config.Labels "PODMAN_SYSTEMD_UNIT"}} {{.ImageDigest}}' -- "$@" 2>/dev/null
+}
+# Sets `m_q` to the Quadlet file of a service and `m_sum` to the hash of what Podman has made of it; reports whether it has one.
 m_quadlet_of() {
-  m_q=; [ ! -s "$m_run/files/$1" ] || read -r m_q <"$m_run/files/$1"
+  m_q=; [ ! -s "$m_run/files/$1" ] || read -r m_q m_sum <"$m_run/files/$1"
   [ -n "$m_q" ]
 }
 # The folders from which systemd loads units (systemd.unit(5)), and muster's.
@@ -200,7 +213,8 @@ m_load_files() {
   for m_u in "$@"; do
     set -- "$@" "$m_units/${m_u##*/}"; shift; m_u=${m_u##*/}
     case $m_pairs in *" $m_u="*) m_q=${m_pairs#*" $m_u="} m_q=${m_q%% *} ;; *) continue ;; esac
-    m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
+    m_sum=${m_q#*=} m_q=${m_q%=*}
+    m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q $m_sum" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
   done
   [ "$m_besides" = ' ' ] || m_lay_beside
   [ "$m_secrets" = ' ' ] || m_lay_secrets
@@ -512,7 +526,7 @@ m_look() {
   # A unit that muster has loaded may still run although its file is gone.
   m_lost=" " m_sources=
   for m_u in "$m_run"/files/*; do
-    if m_quadlet_of "${m_u##*/}"; then m_sources="$m_sources${m_u##*/} $m_q$m_nl"; fi
+    if m_quadlet_of "${m_u##*/}"; then m_sources="$m_sources${m_u##*/} $m_q $m_sum$m_nl"; fi
     [ -e "./${m_u##*/}" ] || [ ! -e "$m_u" ] || { set -- "$@" "${m_u##*/}"; m_lost="$m_lost${m_u##*/} "; }
   done
   [ $# -gt 0 ] || { cd /; return 0; }
@@ -524,7 +538,7 @@ m_look() {
   sha1sum -- "$@" 2>/dev/null
   for m_u in $m_lost$m_drifted; do printf '%040d  %s\n' 0 "$m_u"; done
   [ -z "$m_sources" ] || (
-    cd "$m_quadlets" && set -- && while read -r m_u m_q; do [ -z "$m_q" ] || set -- "$@" "$m_q"; done <<M_EOF &&
+    cd "$m_quadlets" && set -- && while read -r m_u m_q m_sum; do [ -z "$m_q" ] || set -- "$@" "$m_q"; done <<M_EOF &&
 $m_sources
 M_EOF
       sha1sum -- "$@" 2>/dev/null

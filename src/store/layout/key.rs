@@ -56,6 +56,10 @@ pub enum Key {
     SecretRecipients,
     /// A [`crate::core::model::Event`], under a name that sorts by time.
     Event(String),
+    /// A file that a unit had before, with the contents of the files that went with it.
+    Version(UnitName, Hash),
+    /// The digest of the image with which a container ran whose file had this hash.
+    Image(UnitName, Hash),
 }
 
 impl Keyspace {
@@ -86,6 +90,8 @@ impl Keyspace {
             Key::SecretValue(name) => format!("{values}{name}"),
             Key::SecretRecipients => format!("{cluster}secret-recipients"),
             Key::Event(name) => format!("{events}{name}"),
+            Key::Version(name, hash) => format!("{}{hash}", self.versions(name)),
+            Key::Image(name, hash) => format!("{}{hash}{IMAGE}", self.versions(name)),
         }
     }
 
@@ -112,6 +118,7 @@ impl Keyspace {
                     | Key::Leader
                     | Key::Epoch
                     | Key::Event(_)
+                    | Key::Image(..)
             )
         };
         self.parse(key).ok().flatten().is_some_and(by_leader)
@@ -128,6 +135,9 @@ impl Keyspace {
         }
         if let Some(name) = key.strip_prefix(&self.secret_values) {
             return Ok(Some(Key::SecretValue(secret(name)?)));
+        }
+        if let Some(rest) = key.strip_prefix(&self.versions) {
+            return version(rest).map(Some);
         }
         let Some(rest) = key.strip_prefix(&self.cluster) else {
             return Ok(None);
@@ -162,6 +172,18 @@ impl Keyspace {
             }
             _ => return Ok(None),
         }))
+    }
+}
+
+/// What the key of the image of a version ends with.
+const IMAGE: &str = ".image";
+
+fn version(rest: &str) -> Result<Key, String> {
+    let (name, hash) = rest.rsplit_once('/').ok_or("invalid key: expected UNIT/HASH")?;
+    let parse = |hash: &str| hash.parse().map_err(|error| format!("{error}"));
+    match hash.strip_suffix(IMAGE) {
+        Some(hash) => Ok(Key::Image(unit(name)?, parse(hash)?)),
+        None => Ok(Key::Version(unit(name)?, parse(hash)?)),
     }
 }
 

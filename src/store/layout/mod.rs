@@ -9,6 +9,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unit_files;
+mod versions;
 
 pub use events::EVENTS_KEPT;
 pub use events::logged_event;
@@ -23,6 +24,9 @@ pub use snapshot::snapshot;
 pub use unit_files::orphans;
 pub use unit_files::put_contents;
 pub use unit_files::submit;
+pub use versions::put_version;
+pub use versions::read_versions;
+pub use versions::surplus_versions;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -32,6 +36,7 @@ use super::Op;
 use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Write;
+use crate::core::unit::UnitName;
 
 /// The most characters of one text in a record. Hosts and unit files supply such texts, and a record that is too large for
 /// a commit would block every reconcile.
@@ -50,6 +55,7 @@ pub struct Keyspace {
     cluster: String,
     events: String,
     secret_values: String,
+    versions: String,
 }
 
 impl Keyspace {
@@ -65,6 +71,7 @@ impl Keyspace {
             cluster: format!("/muster/{token}/"),
             events: format!("/muster/.events/{token}/"),
             secret_values: format!("/muster/.secrets/{token}/"),
+            versions: format!("/muster/.versions/{token}/"),
         })
     }
 
@@ -114,6 +121,11 @@ impl Keyspace {
         self.secret_values.clone()
     }
 
+    /// Returns the prefix of the files that a unit had before. Only a command that goes back to one reads them.
+    pub fn versions(&self, unit: &UnitName) -> String {
+        format!("{}{unit}/", self.versions)
+    }
+
     /// Converts a leader's decisions to operations. Of two that change the same key, the later one counts.
     pub fn ops(&self, writes: &[Write]) -> Vec<Op> {
         let mut ops = IndexMap::new();
@@ -149,6 +161,7 @@ impl Keyspace {
             Write::Restored(None) => self.delete(&Key::Restored),
             Write::Voters(voters) => self.put(&Key::Voters, voters),
             Write::Observed(times) => self.put(&Key::Observed, times),
+            Write::Image(unit, hash, digest) => self.put(&Key::Image(unit.clone(), *hash), digest),
             Write::Log(event) => events::log(self, event, index),
         }
     }

@@ -105,7 +105,19 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
                 }
             }
         }
-        Ok(Some(Key::Member(_) | Key::Leader | Key::Epoch | Key::SecretValue(_) | Key::Event(_)) | None) | Err(_) => {}
+        Ok(
+            Some(
+                Key::Member(_)
+                | Key::Leader
+                | Key::Epoch
+                | Key::SecretValue(_)
+                | Key::Event(_)
+                | Key::Version(..)
+                | Key::Image(..),
+            )
+            | None,
+        )
+        | Err(_) => {}
     }
 }
 
@@ -139,7 +151,13 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
             snapshot.states.entry(name.clone()).or_default().insert(*id, state);
         }
         // Decisions do not depend on these.
-        Key::Member(_) | Key::Leader | Key::Epoch | Key::SecretValue(_) | Key::Event(_) => {}
+        Key::Member(_)
+        | Key::Leader
+        | Key::Epoch
+        | Key::SecretValue(_)
+        | Key::Event(_)
+        | Key::Version(..)
+        | Key::Image(..) => {}
     }
     Ok(())
 }
@@ -167,7 +185,10 @@ fn about(key: Key) -> About {
         | Key::SecretValue(_)
         // A command that encrypts reads the recipients anew, and refuses a record that it cannot read.
         | Key::SecretRecipients
-        | Key::Event(_) => About::Unknown,
+        | Key::Event(_)
+        // A command that goes back reads them anew.
+        | Key::Version(..)
+        | Key::Image(..) => About::Unknown,
     }
 }
 

@@ -5,6 +5,7 @@
 //! `FAULT=freeze,store` selects faults, `RUNS=3` repeats each one, and `MUSTER_LEASE=12` sets another lease.
 
 mod acts;
+mod containers;
 mod disk;
 mod intruders;
 mod slowness;
@@ -62,30 +63,38 @@ struct Ground {
     watch: Watch,
     /// The store's disk, if the store is a file.
     disk: Option<Disk>,
+    /// A command that prepares a host which was off.
+    prepare: Option<&'static str>,
 }
+
+/// Writes the file of a unit and returns its path.
+type WriteUnit = fn(&Lab, &str) -> String;
 
 impl Ground {
     fn begin() -> Option<Self> {
-        Some(Self::on(lab_with_etcd(3)?, None))
+        Some(Self::on(lab_with_etcd(3)?, None, file, None))
     }
 
     /// Begins with the store in a file.
     fn begin_with_file() -> Option<Self> {
         let lab = lab(3)?;
         let disk = Disk::beside(&lab);
-        Some(Self::on(lab, Some(disk)))
+        Some(Self::on(lab, Some(disk), file, None))
     }
 
-    fn on(lab: TemporaryLab, disk: Option<Disk>) -> Self {
+    fn on(lab: TemporaryLab, disk: Option<Disk>, write: WriteUnit, prepare: Option<&'static str>) -> Self {
         join(&lab);
+        for host in lab.hosts().iter().filter(|_| prepare.is_some()) {
+            ssh(&lab, &host.name, prepare.unwrap_or_default());
+        }
         let controller = Some(control(&lab));
         for classes in [&UNITS[..3], &UNITS[3..]] {
-            let files: Vec<String> = classes.iter().map(|name| file(&lab, name)).collect();
+            let files: Vec<String> = classes.iter().map(|name| write(&lab, name)).collect();
             let args: Vec<&str> = std::iter::once("start").chain(files.iter().map(String::as_str)).collect();
             muster(&lab, &args).ok();
         }
         let watch = Watch::begin(&lab, &UNITS);
-        let ground = Self { lab, controller, watch, disk };
+        let ground = Self { lab, controller, watch, disk, prepare };
         ground.settle();
         ground.check_witness();
         ground
@@ -160,6 +169,9 @@ impl Ground {
             None => self.wait_until_moved(&host, start),
         }
         (fault.mend)(self, &host);
+        if let Some(command) = self.prepare {
+            ssh(&self.lab, &host, command);
+        }
         if fault.fenced {
             self.arm(false);
         }

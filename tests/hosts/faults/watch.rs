@@ -97,6 +97,14 @@ pub(super) fn processes(group: &Path, unit: &str) -> Vec<u32> {
     fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+/// Returns the processes in the container of a host's unit. Podman puts them into a group of their own.
+fn contained(group: &Path, unit: &str) -> Vec<u32> {
+    let folders = fs::read_dir(group.join("payload").join(unit)).into_iter().flatten().flatten();
+    let names = folders.filter_map(|folder| folder.file_name().into_string().ok());
+    let payloads = names.filter(|name| name.starts_with("libpod-payload"));
+    payloads.flat_map(|name| processes(group, &format!("{unit}/{name}"))).collect()
+}
+
 fn look(hosts: &[(String, PathBuf)], units: &[String]) -> BTreeMap<String, Copies> {
     let mut seen: BTreeMap<String, Copies> = units.iter().map(|unit| (unit.clone(), Copies::new())).collect();
     for (host, group) in hosts {
@@ -105,7 +113,9 @@ fn look(hosts: &[(String, PathBuf)], units: &[String]) -> BTreeMap<String, Copie
             continue;
         }
         for (unit, copies) in &mut seen {
-            if let Some(first) = processes(group, &format!("system.slice/{unit}")).first() {
+            let slice = format!("system.slice/{unit}");
+            let processes = [processes(group, &slice), contained(group, &slice)].concat();
+            if let Some(first) = processes.first() {
                 copies.insert(host.clone(), *first);
             }
         }

@@ -251,7 +251,7 @@ impl Stage {
             Output::Commit(writes) => self.commit(writes).then_some(Input::Committed(true)),
             Output::Visit { machine, visit, quick, through } => {
                 let result = self.visit(machine, &visit, quick, through)?;
-                Some(Input::Visited(machine, result))
+                Some(Input::Visited(machine, Box::new(result)))
             }
             Output::Probe { machine, peer } => {
                 self.asked.push((machine, peer));
