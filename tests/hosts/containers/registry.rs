@@ -14,7 +14,7 @@ use super::with_identity;
 const REGISTRY: &str = r#"printf '%s\n' 'admin:$2b$05$tdHJYdaYPFY8QXHY8qIJteV.NQFKlZPZ4oVhGNjtHF3h/ncqi81SK' >/etc/docker/registry/htpasswd
 systemctl restart docker-registry
 for i in 1 2 3 4 5 6 7 8 9 10; do busybox wget -q -O - http://127.0.0.1:5000/ >/dev/null 2>&1 && break; busybox sleep 0.5; done
-echo a-password | podman login --tls-verify=false --user admin --password-stdin 127.0.0.1:5000 >/dev/null
+echo a-password | podman login --tls-verify=false --username admin --password-stdin 127.0.0.1:5000 >/dev/null || exit
 ip -4 -oneline address show dev host0 | busybox awk '{ sub(/\/.*/, "", $4); print $4 }'"#;
 
 /// Pushes another image under the same name each time.
