@@ -41,6 +41,9 @@ use crate::core::unit::registry_login;
 use crate::core::unit::secrets;
 use crate::core::unit::with_versions;
 
+/// The units that systemd has without a file, so that no host would refuse a file of their names.
+const OF_SYSTEMD: [&str; 2] = ["system.slice", "init.scope"];
+
 /// A unit file on the operator's machine.
 #[derive(Debug, Clone)]
 pub struct LocalFile {
@@ -154,6 +157,9 @@ pub enum InvalidCommand {
         /// The service of both.
         service: String,
     },
+    /// systemd itself has the unit on every host, without a file.
+    #[error("Unit {0}: systemd itself has this unit on every host: choose another name")]
+    OfSystemd(UnitName),
     /// The class of a unit cannot change while the unit may run somewhere with the old class.
     #[error(
         "Unit {unit}: it cannot become {class} while it may be on {}: `muster unload {unit}` first; a machine that does not \
@@ -340,6 +346,9 @@ fn check(
     }
     check_class(snapshot, name, class)?;
     check_service(snapshot, name)?;
+    if OF_SYSTEMD.contains(&name.as_str()) {
+        return Err(InvalidCommand::OfSystemd(name.clone()));
+    }
     quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     let gets_secrets = matches!(name.kind(), UnitType::Service | UnitType::Container | UnitType::Kube);

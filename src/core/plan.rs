@@ -45,12 +45,35 @@ pub fn steps(
         steps.extend(removal_reason(unit).map(unload));
     }
     for (unit, wanted) in wanted {
-        for (action, reason) in one_unit(*wanted, observed.get(unit), is_foreign(unit)) {
+        let (there, foreign) = (observed.get(unit), is_foreign(unit));
+        let regrouped = there.filter(|state| unit.kind().is_group() && is_outdated(wanted, state) && !foreign);
+        let actions = match regrouped {
+            Some(state) => one_group(*wanted, state),
+            None => one_unit(*wanted, there, foreign),
+        };
+        for (action, reason) in actions {
             steps.push(Step { unit: unit.clone(), action, reason });
         }
     }
     steps.sort_by(|a, b| a.action.rank().cmp(&b.action.rank()).then_with(|| a.unit.cmp(&b.unit)));
     steps
+}
+
+/// Reports whether a unit on a machine has another file than the one that was submitted.
+fn is_outdated(wanted: &Wanted, there: &UnitState) -> bool {
+    there.has_file() && there.hash != wanted.unit.hash
+}
+
+/// Returns the actions for a target or a slice with an earlier file. Its stop would stop the units in it, so systemd reads the new
+/// file while it is active. A start then starts the units that a target newly wants.
+fn one_group(wanted: Wanted, there: &UnitState) -> Vec<(Action, Reason)> {
+    let Unit { hash, desired, restarts, .. } = wanted.unit;
+    let load = Action::Load { hash, install: wanted.install, strict: wanted.strict.is_some() };
+    let next = match desired {
+        DesiredState::Launched => Some((Action::Start { count: restarts }, Reason::WantedLaunched)),
+        _ => there.launched.then_some((Action::Stop, Reason::WantedLoaded)),
+    };
+    std::iter::once((load, Reason::HashDiffers)).chain(next).collect()
 }
 
 /// Returns the actions for one unit that belongs on a machine.

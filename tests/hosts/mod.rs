@@ -23,6 +23,7 @@ mod playbooks;
 mod recorded_plays;
 mod releases;
 mod sweeps;
+mod unit_types;
 mod walkthrough;
 
 use std::fs;

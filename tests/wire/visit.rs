@@ -821,3 +821,18 @@ fn a_step_that_loads_a_file_without_a_text_is_an_error() {
     let error = VisitScript::write(&visit, 7, false, "").unwrap_err();
     assert_eq!(error.to_string(), format!("no text for a.service: expected a file with the hash {hash}"));
 }
+
+#[test]
+fn a_target_with_a_new_file_is_not_stopped_and_loses_the_links_of_the_earlier_one() {
+    let host = Host::new();
+    host.visit(&launch(&["shop.target"], "[Unit]\nWants=a.service\n[Install]\nWantedBy=b.target\n"));
+    host.asked();
+    let text = "[Unit]\nWants=b.service\n";
+    let visit = Visit { number: 1, ..launch(&["shop.target"], text) };
+    assert_eq!(host.visit(&visit).outcomes, [Outcome::Done, Outcome::Done]);
+    assert_eq!(fs::read_to_string(host.path("run/fleet/units/shop.target")).unwrap(), text);
+    let asked = host.asked();
+    let verbs: Vec<&str> = asked.iter().map(|line| line.split(' ').find(|word| *word != "offline").unwrap()).collect();
+    assert_eq!(verbs, ["list-units", "disable", "link", "daemon-reload", "show", "start", "list-units"], "{asked:#?}");
+    assert!(asked[1].starts_with("disable --runtime --no-reload -- shop.target"), "{asked:#?}");
+}

@@ -277,6 +277,10 @@ fn a_strict_class_that_cannot_be_kept_is_refused() {
         refusal("web.timer", "[Timer]\nOnBootSec=1\n[X-Muster]\nClass=strict\n"),
         "Unit web.timer: [X-Muster] Class=strict: only systemd services can be kept from running twice"
     );
+    for (unit, text) in [("web.target", "[Unit]\nDescription=a\n"), ("web.slice", "[Slice]\nMemoryMax=1G\n")] {
+        let why = "[X-Muster] Class=strict: it has no process that could run twice: write it into its services";
+        assert_eq!(refusal(unit, &format!("{text}[X-Muster]\nClass=strict\n")), format!("Unit {unit}: {why}"));
+    }
 }
 
 #[test]

@@ -231,3 +231,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_target_and_a_slice_get_another_file_without_a_stop() {
+    let plan = |unit: &str, wanted: Wanted, state: UnitState, foreign: bool| {
+        let (wanted, observed) = ([(name(unit), wanted)].into(), [(name(unit), state)].into());
+        let steps = steps(&wanted, &observed, |_| foreign, |_| None);
+        steps.into_iter().map(|step| format!("{}: {}", step.action, step.reason)).collect::<Vec<_>>()
+    };
+    let (load, start) = ("load: its file differs from the submitted one", "start: its desired state is launched");
+    for unit in ["shop.target", "shop.slice"] {
+        let state = |file| there(file, "active", true);
+        assert_eq!(plan(unit, want(DesiredState::Launched, "b"), state("a"), false), [load, start]);
+        assert_eq!(plan(unit, want(DesiredState::Launched, "a"), state("a"), false), [""; 0]);
+        let stop = "stop: its desired state is loaded";
+        assert_eq!(plan(unit, want(DesiredState::Loaded, "b"), state("a"), false), [load, stop]);
+        assert_eq!(plan(unit, want(DesiredState::Loaded, "b"), there("a", "inactive", false), false), [load]);
+        // The host refuses to change a file of another program, and says so.
+        let unload = "unload: its file differs from the submitted one";
+        assert_eq!(plan(unit, want(DesiredState::Launched, "b"), state("a"), true), [unload, load, start]);
+    }
+}

@@ -100,6 +100,7 @@ impl Class {
         match name.kind() {
             UnitType::Service => None,
             _ if name.is_quadlet() => quadlet::not_strict(name, file),
+            kind if kind.is_group() => Some("it has no process that could run twice: write it into its services"),
             _ => Some("only systemd services can be kept from running twice"),
         }
     }

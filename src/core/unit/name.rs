@@ -66,6 +66,9 @@ pub enum BadUnitName {
     /// Commands on the host would read it as an option.
     #[error("unit name cannot start in \"-\"")]
     StartsInDash,
+    /// systemd would not know which slice it is inside.
+    #[error("invalid name of a slice: expected single dashes between its parts: \"a-b.slice\" is inside \"a.slice\"")]
+    SlicePath,
 }
 
 macro_rules! unit_types {
@@ -153,10 +156,18 @@ impl UnitType {
         })
     }
 
-    /// Reports whether an argument with this ending is a full name. fleetctl knew the types that are not Quadlet's.
+    /// Reports whether an argument with this ending is a full name. fleetctl did not know targets, slices and the types of
+    /// Quadlet.
     const fn ends_full_name(self) -> bool {
-        let more = matches!(self, Self::Device | Self::Mount | Self::Automount);
-        more || matches!(self, Self::Service | Self::Socket | Self::Timer | Self::Path) || self.of_service().is_some()
+        let of_fleet = matches!(self, Self::Device | Self::Mount | Self::Automount)
+            || matches!(self, Self::Service | Self::Socket | Self::Timer | Self::Path);
+        of_fleet || matches!(self, Self::Target | Self::Slice) || self.of_service().is_some()
+    }
+
+    /// Reports whether units of this type have no process and no socket of their own, and keep other units together: a target or
+    /// a slice. If it stops, these units may stop too.
+    pub const fn is_group(self) -> bool {
+        matches!(self, Self::Target | Self::Slice)
     }
 }
 
@@ -182,9 +193,9 @@ impl fmt::Display for UnitType {
 }
 
 impl UnitName {
-    /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has neither a type that
-    /// fleetctl knew nor one of Quadlet's. As in fleet, `examples/hello` is `hello.service`, and `foo.target` is
-    /// `foo.target.service`. Unlike in fleet, `foo.servce` is an error.
+    /// Makes a name from a command line argument: the last part of a path, with `.service` added if it has no type that a unit
+    /// file may have. As in fleet, `examples/hello` is `hello.service`. Unlike in fleet, `foo.target` is a target, and `foo.servce`
+    /// is an error.
     pub fn from_argument(argument: &str) -> Result<Self, BadUnitName> {
         let base = argument.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         if base.is_empty() {
@@ -284,6 +295,7 @@ fn check(name: &str) -> Result<(), BadUnitName> {
         Some('.') => Err(BadUnitName::StartsInDot),
         Some('-') => Err(BadUnitName::StartsInDash),
         _ if name.len() > NAME_MAX => Err(BadUnitName::TooLongForFile),
+        _ if kind == UnitType::Slice && (stem.ends_with('-') || stem.contains("--")) => Err(BadUnitName::SlicePath),
         _ => Ok(()),
     }
 }

@@ -208,6 +208,10 @@ m_load_files() {
   m_fresh=" $* "
   [ "$m_reload" = always ] || m_reload=$(systemctl list-units --all --full --plain --no-legend --no-pager -- "$@" 2>&1) ||
     m_reload=always
+  # These are not stopped for a new file. What only the earlier file links is gone then.
+  for m_u in "$@"; do
+    case $m_u in *.target|*.slice) [ ! -e "$m_units/$m_u" ] || m_disable load "systemctl disable --runtime --no-reload" "$m_u" ;; esac
+  done
   for m_u in "$@"; do set -- "$@" "$m_run/new/$m_u"; shift; done
   m_out=$(mv -f -- "$@" "$m_units/" 2>&1) || m_said "load -" "$m_out"
   for m_u in "$@"; do
@@ -245,6 +249,14 @@ m_enable() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -eq 0 ] || m_each enable "systemctl enable --runtime" "$@"
 }
+# Removes the links of units whose files are about to go or to change. The arguments: the group of steps, the command, and the
+# units. systemctl disables no unit without a file, nor one whose file is empty: that one is masked. It would remove all links
+# of the units that a file names in Also=, too.
+m_disable() {
+  m_group=$1 m_verb=$2; shift 2
+  for m_u in "$@"; do [ -e "$m_units/$m_u" ] || echo '[Unit]' >"$m_units/$m_u"; done
+  m_each "$m_group" "$m_verb" "$@"
+}
 m_stop() {
   m_group=$1; shift
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
@@ -274,9 +286,7 @@ m_unload() {
     esac
   done
   [ $# -gt 0 ] || return 0
-  # systemctl disables no unit without a file, nor one whose file is empty: that one is masked.
-  for m_u in "$@"; do [ -e "$m_units/$m_u" ] || echo '[Unit]' >"$m_units/$m_u"; done
-  m_each unload "systemctl disable --runtime" "$@"
+  m_disable unload "systemctl disable --runtime" "$@"
   systemctl reset-failed -- "$@" 2>/dev/null
   for m_u in "$@"; do
     shift; set -- "$@" "$m_units/$m_u" "$m_run/launched/$m_u" "$m_run/files/$m_u"
@@ -478,9 +488,26 @@ m_room() {
   { printf '%1048576s' '' >"$m_run/room"; } 2>/dev/null && m_say room
   rm -f "$m_run/room" 2>/dev/null
 }
+# Finds the control groups in which those of units are. systemd puts an instance of a template, and a unit with Slice=, into
+# another one than system.slice.
+m_find_slices() {
+  m_slices=$m_cgroup/system.slice
+  for m_c in "$m_cgroup"/*.slice "$m_cgroup"/*.slice/*.slice "$m_cgroup"/*.slice/*.slice/*.slice "$m_cgroup"/*.slice/*.slice/*.slice/*.slice; do
+    # The slices of users and of Kubernetes are many, and have none of them.
+    case $m_c in */system.slice|*/user.slice/*|*/kubepods.slice/*|*[*]*) ;; *) m_slices="$m_slices $m_c" ;; esac
+  done
+  m_slices="$m_slices $m_cgroup"
+}
+# Sets `m_place` to the control group of a unit that has a process.
+m_find() {
+  m_place=
+  case $1 in *.timer|*.path|*.target|*.slice) return 1 ;; esac
+  for m_c in $m_slices; do [ ! -r "$m_c/$1/cgroup.procs" ] || { m_place=$m_c/$1; return 0; }; done
+  return 1
+}
 # Sets `m_pid` to the first processes of the groups inside that of a service: a container's are there.
 m_inner() {
-  for m_c in "$m_cgroup/$1"/*/cgroup.procs; do
+  for m_c in "$m_place"/*/cgroup.procs; do
     m_first=; [ -r "$m_c" ] && read -r m_first <"$m_c"
     m_pid=$m_pid,$m_first
   done
@@ -488,15 +515,17 @@ m_inner() {
 # A quick look that starts no process: the unit files and the first process of each. It shows only that something changed.
 m_glance() {
   m_seen=
+  m_find_slices
   for m_u in "$m_units"/*; do
-    m_pid=; [ -r "$m_cgroup/${m_u##*/}/cgroup.procs" ] && { read -r m_pid <"$m_cgroup/${m_u##*/}/cgroup.procs" || m_inner "${m_u##*/}"; }
+    m_pid=; m_find "${m_u##*/}" && { read -r m_pid <"$m_place/cgroup.procs" || m_inner; }
     m_seen="$m_seen $m_u=$m_pid"
   done
 }
 # Reports whether the process of a service has run for less than 10 s. systemd may have restarted the service.
 m_is_young() {
   m_pid= m_stat=
-  for m_c in "$m_cgroup/$1/cgroup.procs" "$m_cgroup/$1"/*/cgroup.procs; do
+  m_find "$1" || return
+  for m_c in "$m_place/cgroup.procs" "$m_place"/*/cgroup.procs; do
     [ -r "$m_c" ] && read -r m_pid <"$m_c" && break
   done
   [ -r "/proc/${m_pid:--}/stat" ] && read -r m_stat <"/proc/$m_pid/stat"
@@ -505,6 +534,7 @@ m_is_young() {
   [ $(($# < 20 ? 0 : ${m_up%%.*} - ${20:-0} / 100 < 10)) -eq 1 ]
 }
 m_restarts() {
+  m_find_slices
   for m_u in "$@"; do
     shift
     case $m_u in *.service) m_is_young "$m_u" && set -- "$@" "$m_u" ;; esac
@@ -585,5 +615,5 @@ m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-
 m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=' '
 m_nl='
 '
-m_cgroup=/sys/fs/cgroup/system.slice
-[ -d "$m_cgroup" ] || m_cgroup=/sys/fs/cgroup/systemd/system.slice
+m_cgroup=/sys/fs/cgroup
+[ -d "$m_cgroup/system.slice" ] || m_cgroup=/sys/fs/cgroup/systemd

@@ -50,6 +50,16 @@ fn invalid_names_are_errors_with_fleets_messages() {
         ("foo.Service", "invalid unit type: \"Service\""),
         ("foo.service ", "invalid unit type: \"service \""),
         ("foo@bar.mount", "invalid unit type for template: \"mount\""),
+        ("foo@bar.slice", "invalid unit type for template: \"slice\""),
+        (
+            "a--b.slice",
+            "invalid name of a slice: expected single dashes between its parts: \"a-b.slice\" is inside \"a.slice\"",
+        ),
+        (
+            "a-.slice",
+            "invalid name of a slice: expected single dashes between its parts: \"a-b.slice\" is inside \"a.slice\"",
+        ),
+        ("-.slice", "unit name cannot start in \"-\""),
         ("foo%.service", "invalid character '%' in unit name"),
         ("foo$asd.service", "invalid character '$' in unit name"),
         ("yes/no.service", "invalid character '/' in unit name"),
@@ -100,7 +110,9 @@ fn arguments_become_names_as_in_fleetctl() {
         ("examples/hello", "hello.service"),
         ("/a/b/hello.service", "hello.service"),
         ("hello.service/", "hello.service"),
-        ("foo.target", "foo.target.service"),
+        ("foo.target", "foo.target"),
+        ("apps/shop-web.slice", "shop-web.slice"),
+        ("foo.scope", "foo.scope.service"),
         ("foo.link", "foo.link.service"),
         ("foo.device", "foo.device"),
         ("x@1", "x@1.service"),
@@ -114,6 +126,8 @@ fn arguments_become_names_as_in_fleetctl() {
         ("dir/a.b.Serivce", "a.b.service"),
         ("a.scoket", "a.socket"),
         ("a.timr", "a.timer"),
+        ("a.traget", "a.target"),
+        ("a.slcie", "a.slice"),
     ] {
         let error = UnitName::from_argument(argument).unwrap_err().to_string();
         assert!(error.contains(&format!("did you mean {meant:?}?")), "{error}");
@@ -122,7 +136,7 @@ fn arguments_become_names_as_in_fleetctl() {
         UnitName::from_argument("a.servce").unwrap_err().to_string(),
         "unknown unit type \"servce\": did you mean \"a.service\"? A service of that name is \"a.servce.service\""
     );
-    for name in ["app.v2", "example.com", "a.prod", "web.1", "a.data", "x.target", "a.conf"] {
+    for name in ["app.v2", "example.com", "a.prod", "web.1", "a.data", "a.conf"] {
         assert_eq!(UnitName::from_argument(name).unwrap().as_str(), format!("{name}.service"));
     }
     assert_eq!(UnitName::from_argument(""), Err(BadUnitName::Empty));

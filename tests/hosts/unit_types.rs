@@ -1,0 +1,187 @@
+//! Targets, slices, aliases and the variables of the machine on real hosts: units that have no process, units that are not in
+//! system.slice, and names that the host has.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster::core::model::Cluster;
+use muster::core::model::Report;
+use muster::core::model::Visit;
+use muster::lab::Lab;
+use muster::remote::visit::VisitScript;
+
+use super::daemon::Daemon;
+use super::daemon::unit_file;
+use super::lab;
+use super::muster;
+use super::ssh;
+use super::until;
+
+const LONG: &str = "[Service]\nExecStart=/bin/sleep 1000000\n";
+
+/// Writes the files of an application and returns its folder.
+fn folder(lab: &Lab, files: &[(&str, &str)]) -> String {
+    let folder = lab.dir().join("shop");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, text) in files {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_application_with_a_target_and_a_slice_changes_both_without_a_stop_of_its_services() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    let service = format!("[Unit]\nPartOf=shop.target\n{LONG}Slice=shop-web.slice\n");
+    let shop = folder(
+        &lab,
+        &[
+            ("shop.target", "[Unit]\nDescription=Shop\nWants=web.service\n"),
+            ("shop.slice", "[Slice]\nTasksMax=200\n"),
+            ("shop-web.slice", "[Slice]\nTasksMax=100\n"),
+            ("web.service", &service),
+            ("db.service", &service),
+        ],
+    );
+    say(&["join"]);
+    let done = say(&["apply", &shop]);
+    assert!(done.ends_with("Application shop: 5 new\n"), "{done}");
+    let list = say(&["list-units", "--no-legend", "--fields=name,unit,active,sub"]);
+    let home = list.split_whitespace().next().unwrap().to_owned();
+    for line in ["db.service\tactive\trunning", "shop.slice\tactive\tactive", "shop.target\tactive\tactive"] {
+        assert!(list.contains(&format!("{home}\t{line}")), "{list}");
+    }
+    let on = |command: &str| ssh(&lab, &home, command);
+    let pids = || on("systemctl show -P MainPID web.service db.service");
+    let before = pids();
+    assert!(on("systemctl show -P ControlGroup web.service").ends_with("/shop.slice/shop-web.slice/web.service"));
+    assert_eq!(say(&["why", "shop.slice"]).matches("active (active) on").count(), 1);
+    assert_eq!(muster(&lab, &["status", "shop.target"]).code, Some(0));
+
+    // A stop of the slice would stop its services, and so would a stop of the target.
+    folder(
+        &lab,
+        &[("shop-web.slice", "[Slice]\nTasksMax=77\n"), ("shop.target", "[Unit]\nWants=web.service extra.service\n")],
+    );
+    folder(&lab, &[("extra.service", LONG)]);
+    let done = say(&["apply", &shop]);
+    assert!(done.ends_with("Application shop: 1 new, 2 changed, 3 unchanged\n"), "{done}");
+    assert_eq!((pids(), on("systemctl show -P TasksMax shop-web.slice").as_str()), (before, "77"));
+    assert_eq!(muster(&lab, &["sweep"]).code, Some(0));
+
+    // A start of the target starts what it wants, and its stop stops what is a part of it.
+    on("systemctl stop web.service");
+    say(&["stop", "shop.target"]);
+    assert_eq!(on("systemctl is-active web.service db.service; true"), "inactive\ninactive");
+    say(&["start", "shop.target"]);
+    until(
+        "the target starts its service",
+        Duration::from_secs(10),
+        || on("systemctl is-active web.service; true"),
+        |it| it == "active",
+    );
+    say(&["start", "db.service"]);
+    say(&["restart", "shop.slice"]);
+    say(&["start", "--application", "shop"]);
+    assert_eq!(muster(&lab, &["sweep"]).code, Some(0));
+    say(&["destroy", "--application", "shop"]);
+    assert_eq!(on("ls /run/fleet/units /run/systemd/system"), "/run/fleet/units:\n\n/run/systemd/system:");
+}
+
+#[test]
+fn names_of_targets_and_slices_that_a_host_has_are_refused() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let target = "[Unit]\nDescription=mine\n";
+    for (unit, text) in [("multi-user.target", target), ("user.slice", "[Slice]\nTasksMax=9\n")] {
+        let said = muster(&lab, &["load", &unit_file(&lab, unit, text)]);
+        let expected = "load failed on core-01: the host has a unit of this name, which is not muster's: /";
+        assert!(said.code == Some(1) && said.err.contains(expected), "{unit}: {said:#?}");
+        muster(&lab, &["destroy", unit]).ok();
+    }
+    for (unit, expected) in
+        [("system.slice", "systemd itself has this unit on every host"), ("-.slice", "unit name cannot start in \"-\"")]
+    {
+        let said = muster(&lab, &["load", "--", &unit_file(&lab, unit, "[Slice]\nTasksMax=9\n")]);
+        assert!(said.code == Some(2) && said.err.contains(expected), "{unit}: {said:#?}");
+    }
+    assert_eq!(
+        ssh(&lab, "core-01", "ls /run/systemd/system; systemctl show -P TasksMax user.slice | grep -x 9; true"),
+        ""
+    );
+}
+
+/// Makes quick visits to a host in one shell, with a command before each.
+fn quick_looks(lab: &Lab, host: &str, commands: &[&str]) -> Vec<Report> {
+    let owner = ssh(lab, host, "cat /run/muster/cluster");
+    let (id, name) = owner.split_once(' ').unwrap();
+    let cluster = Cluster { id: id.parse().unwrap(), name: name.to_owned() };
+    let visit = Visit { cluster: Some(Arc::new(cluster)), read_only: true, ..Visit::default() };
+    let scripts: Vec<VisitScript> =
+        (1..).take(commands.len()).map(|nonce| VisitScript::write(&visit, nonce, true, "").unwrap()).collect();
+    let text: String =
+        commands.iter().zip(&scripts).map(|(command, script)| format!("{command}\n{}\n", script.text())).collect();
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(lab.ssh_config()).args(["-o", "BatchMode=yes", "-l", "root", "--", host, "sh"]);
+    let mut shell = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let printed = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
+    let (mut reports, mut rest) = (Vec::new(), printed.as_str());
+    for script in &scripts {
+        let (own, after) = rest.split_once(&format!("{}\n", script.end())).unwrap_or_else(|| panic!("{printed}"));
+        reports.push(script.read(own.as_bytes()).unwrap());
+        rest = after;
+    }
+    reports
+}
+
+#[test]
+fn a_quick_look_sees_that_a_service_dies_or_restarts_also_in_a_slice_of_its_own() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let restarts = "Restart=always\nRestartSec=100ms\n";
+    let units = [
+        ("plain.service", format!("{LONG}{restarts}")),
+        ("own.service", format!("{LONG}{restarts}Slice=shop-web.slice\n")),
+        ("root.service", format!("{LONG}{restarts}Slice=-.slice\n")),
+        ("job@1.service", format!("{LONG}{restarts}")),
+    ];
+    let files: Vec<String> = units.iter().map(|(unit, text)| unit_file(&lab, unit, text)).collect();
+    let files = files.iter().map(String::as_str);
+    muster(&lab, &["start"].into_iter().chain(files).collect::<Vec<_>>()).ok();
+    for (unit, _) in units {
+        let kill = format!(
+            "p=$(systemctl show -P MainPID {unit}); kill -9 $p; n=0; \
+             until q=$(systemctl show -P MainPID {unit}); [ $q != $p ] && [ $q != 0 ] || [ $n = 100 ]; do n=$((n + 1)); sleep 0.1; done"
+        );
+        let stop = format!("systemctl stop {unit}");
+        let reports = quick_looks(&lab, "core-01", &["true", "true", &kill, "true", &stop, "true"]);
+        let seen = reports.iter().map(|report| report.observation.as_ref().unwrap().units.as_ref());
+        let seen: Vec<_> = seen.map(|units| units.map(|units| units[unit].clone())).collect();
+        let changed: Vec<bool> = seen.iter().map(Option::is_some).collect();
+        assert_eq!(changed, [true, false, true, false, true, false], "{unit}");
+        assert!(!seen[0].as_ref().unwrap().restarted && seen[2].as_ref().unwrap().restarted, "{unit}: {seen:#?}");
+    }
+}
+
+#[test]
+fn a_strict_service_in_a_slice_of_its_own_ends_with_its_lease() {
+    let Some(lab) = lab(1) else { return };
+    muster(&lab, &["join"]).ok();
+    let strict = format!("{LONG}Slice=shop.slice\nKillMode=none\n[X-Muster]\nClass=strict\n");
+    let shop = folder(&lab, &[("shop.slice", "[Slice]\nTasksMax=50\n"), ("job.service", &strict)]);
+    let mut controller = Daemon::controller(&lab, 8);
+    muster(&lab, &["apply", &shop]).ok();
+    let on = |command: &str| ssh(&lab, "core-01", command);
+    assert!(on("systemctl show -P ControlGroup job").ends_with("/shop.slice/job.service"));
+    let pid = on("systemctl show -P MainPID job");
+    controller.kill();
+    let runs = || on(&format!("[ -d /proc/{pid} ] && echo runs; systemctl is-active muster-lease.target; true"));
+    until("the lease ends the service", Duration::from_mins(1), runs, |it| it == "inactive");
+    assert_eq!(on("systemctl is-active job.service; true"), "inactive");
+}
