@@ -181,7 +181,9 @@ impl From<OperationError> for CommandError {
             OperationError::Invalid(
                 error @ (InvalidCommand::Requirements(..) | InvalidCommand::Class(..) | InvalidCommand::NotStrict(..)),
             ) => Self::new(ExitStatus::Usage, error),
-            OperationError::Invalid(error @ InvalidCommand::OfSystemd(_)) => Self::new(ExitStatus::Usage, error),
+            OperationError::Invalid(error @ (InvalidCommand::Install(..) | InvalidCommand::OfSystemd(_))) => {
+                Self::new(ExitStatus::Usage, error)
+            }
             OperationError::Invalid(error @ InvalidCommand::WrongState { verb: Verb::Submit | Verb::Load, .. }) => {
                 Self::new(ExitStatus::Failed, error).hint(
                     "`muster start --replace` replaces a unit that is started, `load --replace` one that is loaded.",

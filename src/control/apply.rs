@@ -98,6 +98,8 @@ pub fn check(snapshot: &Snapshot, applications: Vec<Application>) -> Result<Chec
     for command in application::commands(snapshot, &applications).iter().flat_map(|(_, commands)| commands) {
         command::decide(snapshot, command)?;
     }
+    let files = applications.iter().flat_map(|it| &it.units).map(|(name, unit)| (name, &*unit.file));
+    command::check_aliases(snapshot, files)?;
     let changes =
         applications.iter().map(|it| Ok((it.name.clone(), application::changes(snapshot, it, &applications)?)));
     let changes = changes.collect::<Result<Changes, OtherApplication>>()?;

@@ -253,6 +253,11 @@ fn decide<'a>(
     }
     let created = decided.iter().filter(|(_, decision)| decision.created).map(|(command, _)| &command.unit);
     command::check_services(created)?;
+    let new = decided.iter().filter_map(|(command, decision)| match &decision.change {
+        DesiredChange::Put(_, Some(file)) => Some((&command.unit, &**file)),
+        _ => None,
+    });
+    command::check_aliases(snapshot, new)?;
     Ok(decided)
 }
 

@@ -25,6 +25,7 @@ use crate::core::model::UnitState;
 use crate::core::model::Verb;
 use crate::core::secret_name::SecretName;
 use crate::core::unit::BadClass;
+use crate::core::unit::BadInstall;
 use crate::core::unit::BadRequirements;
 use crate::core::unit::Class;
 use crate::core::unit::Contents;
@@ -34,6 +35,7 @@ use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
 use crate::core::unit::Warning;
 use crate::core::unit::WarningKind;
+use crate::core::unit::aliases;
 use crate::core::unit::credentials;
 use crate::core::unit::pulls;
 use crate::core::unit::quadlet_fault;
@@ -156,6 +158,21 @@ pub enum InvalidCommand {
         other: UnitName,
         /// The service of both.
         service: String,
+    },
+    /// `[Install]` is invalid.
+    #[error("Unit {0}: [Install] {1}")]
+    Install(UnitName, BadInstall),
+    /// systemd would know two units by one name, which is the alias of one of them.
+    #[error(
+        "Unit {unit}: systemd would know it as {name}, and {other} has this name too: rename one of the two ([Install] Alias=)"
+    )]
+    SameName {
+        /// The unit.
+        unit: UnitName,
+        /// The name.
+        name: UnitName,
+        /// The other unit.
+        other: UnitName,
     },
     /// systemd itself has the unit on every host, without a file.
     #[error("Unit {0}: systemd itself has this unit on every host: choose another name")]
@@ -349,6 +366,7 @@ fn check(
     if OF_SYSTEMD.contains(&name.as_str()) {
         return Err(InvalidCommand::OfSystemd(name.clone()));
     }
+    aliases(name, file).map_err(|error| InvalidCommand::Install(name.clone(), error))?;
     quadlet_fault(name, file).map_or(Ok(()), |why| Err(InvalidCommand::Quadlet(name.clone(), why)))?;
     warnings.extend(ignored.iter().map(|ignored| format!("WARNING: Unit {name}: {ignored}")));
     let gets_secrets = matches!(name.kind(), UnitType::Service | UnitType::Container | UnitType::Kube);
@@ -378,6 +396,38 @@ pub fn check_services<'a>(units: impl Iterator<Item = &'a UnitName>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Refuses new files of units if systemd would know two units by one name because of an alias. A host refuses only the second of
+/// the two, and only if both are there.
+pub fn check_aliases<'a>(
+    snapshot: &'a Snapshot,
+    new: impl Iterator<Item = (&'a UnitName, &'a UnitFile)>,
+) -> Result<(), InvalidCommand> {
+    let new: BTreeMap<&UnitName, &UnitFile> = new.collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let others = snapshot.units.keys().filter(|unit| !new.contains_key(unit));
+    let others = others.filter_map(|unit| Some((unit, &**snapshot.file(unit)?)));
+    let mut named: BTreeMap<UnitName, &UnitName> = BTreeMap::new();
+    for (unit, file) in others {
+        named.extend(names(unit, file).into_iter().map(|name| (name, unit)));
+    }
+    for (unit, file) in new {
+        for name in names(unit, file) {
+            if let Some(other) = named.insert(name.clone(), unit).filter(|other| *other != unit) {
+                return Err(InvalidCommand::SameName { unit: unit.clone(), name, other: other.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names by which systemd knows a unit.
+fn names(unit: &UnitName, file: &UnitFile) -> Vec<UnitName> {
+    let own = unit.of_systemd().parse().ok();
+    own.into_iter().chain(aliases(unit, file).unwrap_or_default()).collect()
 }
 
 /// Refuses a unit that systemd would know by the same name as another one: `web.container` makes `web.service`.

@@ -185,3 +185,65 @@ fn a_strict_service_in_a_slice_of_its_own_ends_with_its_lease() {
     until("the lease ends the service", Duration::from_mins(1), runs, |it| it == "inactive");
     assert_eq!(on("systemctl is-active job.service; true"), "inactive");
 }
+
+#[test]
+fn an_alias_is_linked_with_its_unit_and_goes_with_it() {
+    let Some(lab) = lab(1) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    let on = |command: &str| ssh(&lab, "core-01", command);
+    let web = |install: &str| unit_file(&lab, "web.service", &format!("{LONG}[Install]\n{install}\n"));
+    let links = || on("cd /run/systemd/system; find . -type l -printf '%P\\n' | sort | tr '\\n' ' '");
+    say(&["join"]);
+    say(&["start", &web("Alias=www.service\nWantedBy=shop.target")]);
+    assert_eq!(links(), "shop.target.wants/web.service web.service www.service");
+    assert_eq!(on("systemctl show -P Id www.service"), "web.service");
+    say(&["start", "--replace", &web("Alias=site.service")]);
+    assert_eq!(links(), "site.service web.service");
+
+    // Of two units that are enabled together, one goes and the other keeps its links.
+    let other = unit_file(&lab, "other.service", &format!("{LONG}[Install]\nAlias=second.service\n"));
+    say(&["start", &other]);
+    say(&["start", "--replace", &web("Alias=www.service\nAlso=other.service absent.service\nDefaultInstance=x")]);
+    assert_eq!(links(), "other.service second.service web.service www.service");
+    say(&["unload", "web.service"]);
+    assert_eq!(links(), "other.service second.service");
+    assert_eq!(
+        on("systemctl daemon-reload; systemctl show -P LoadState -P ActiveState second.service"),
+        "loaded\nactive"
+    );
+    say(&["destroy", "web.service", "other.service"]);
+    assert_eq!(links(), "");
+}
+
+#[test]
+fn an_alias_that_the_host_or_another_unit_has_is_an_error_with_its_name() {
+    let Some(lab) = lab(1) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    let on = |command: &str| ssh(&lab, "core-01", command);
+    let web = |install: &str| unit_file(&lab, "web.service", &format!("{LONG}[Install]\n{install}\n"));
+    say(&["join"]);
+    let before = on("systemctl show -P FragmentPath -P MainPID ssh.service; ls -l /etc/systemd/system");
+    for (install, expected) in [
+        (
+            "Alias=sshd.service",
+            "load failed on core-01: [Install] Alias=sshd.service: the host has a unit of this name: /",
+        ),
+        ("Also=ssh.service", "load failed on core-01: [Install] Also=ssh.service: the host has a unit of this name: /"),
+    ] {
+        let said = muster(&lab, &["start", &web(install)]);
+        assert!(said.code == Some(1) && said.err.contains(expected), "{said:#?}");
+        say(&["destroy", "web.service"]);
+        assert_eq!(on("systemctl show -P FragmentPath -P MainPID ssh.service; ls -l /etc/systemd/system"), before);
+    }
+    // A unit whose new file is refused goes on with the earlier one.
+    say(&["start", &web("Alias=www.service")]);
+    let pid = on("systemctl show -P MainPID www.service");
+    let said = muster(&lab, &["start", "--replace", &web("Alias=sshd.service")]);
+    assert!(said.code == Some(1) && said.err.contains("Alias=sshd.service"), "{said:#?}");
+    assert_eq!(on("systemctl show -P MainPID www.service"), pid);
+    say(&["start", "--replace", &web("Alias=www.service")]);
+    let other = unit_file(&lab, "www.service", LONG);
+    let said = muster(&lab, &["start", &other]);
+    let expected = "Unit www.service: systemd would know it as www.service, and web.service has this name too";
+    assert!(said.code == Some(1) && said.err.contains(expected), "{said:#?}");
+}

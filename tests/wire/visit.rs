@@ -823,6 +823,34 @@ fn a_step_that_loads_a_file_without_a_text_is_an_error() {
 }
 
 #[test]
+fn a_unit_whose_other_name_the_host_has_is_refused_and_goes_on_with_its_earlier_file() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("etc/systemd/system")).unwrap();
+    let taken = host.path("etc/systemd/system/www.service");
+    std::os::unix::fs::symlink("/dev/null", &taken).unwrap();
+    let text = |install: &str| format!("[Service]\nExecStart=/bin/true\n\n[Install]\n{install}\n");
+    host.visit(&launch(&["web.service"], &text("Alias=site.service")));
+    let link = fs::read_link(host.path("run/systemd/system/site.service")).unwrap();
+    assert_eq!(link.to_str(), Some("web.service"), "systemd takes a link to another folder for another unit");
+    std::os::unix::fs::symlink(host.path("run/fleet/units/web.service"), host.path("run/systemd/system/web.service"))
+        .unwrap();
+    host.asked();
+    for (number, option) in [(1, "Alias"), (2, "Also")] {
+        let visit = launch(&["web.service"], &text(&format!("Alias=site.service\n{option}=www.service")));
+        let unload = step("web.service", Action::Unload);
+        let steps = std::iter::once(unload).chain(visit.steps.iter().cloned()).collect();
+        let report = host.visit(&Visit { steps, number, ..visit });
+        let said = format!("[Install] {option}=www.service: the host has a unit of this name: {}", taken.display());
+        assert_eq!(report.outcomes, [(); 3].map(|()| Outcome::Failed(said.clone())));
+        assert_eq!(host.asked().iter().filter(|line| line.starts_with("stop ")).count(), 0);
+    }
+    // Its own alias and another unit of muster's are no obstacle.
+    host.visit(&Visit { number: 3, ..launch(&["other.service"], &text("Alias=b.service")) });
+    let visit = launch(&["web.service"], &text("Alias=site.service\nAlso=other.service"));
+    assert_eq!(host.visit(&Visit { number: 4, ..visit }).outcomes, [Outcome::Done, Outcome::Done]);
+}
+
+#[test]
 fn a_target_with_a_new_file_is_not_stopped_and_loses_the_links_of_the_earlier_one() {
     let host = Host::new();
     host.visit(&launch(&["shop.target"], "[Unit]\nWants=a.service\n[Install]\nWantedBy=b.target\n"));

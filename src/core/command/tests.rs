@@ -426,3 +426,43 @@ fn a_unit_that_a_timer_of_its_application_starts_is_loaded_and_not_started() {
     assert_eq!(verbs(Verb::Restart, Launched), both(Verb::Restart, Verb::Restart));
     assert_eq!(verbs(Verb::Stop, Loaded), both(Verb::Stop, Verb::Stop));
 }
+
+#[test]
+fn a_unit_that_systemd_has_without_a_file_and_an_alias_that_it_refuses_are_refused() {
+    let refusal =
+        |unit: &str, text: &str| decide(&Snapshot::default(), &with_file(Verb::Load, unit, text)).unwrap_err();
+    assert_eq!(
+        refusal("system.slice", "[Slice]\nMemoryMax=1G\n").to_string(),
+        "Unit system.slice: systemd itself has this unit on every host: choose another name"
+    );
+    assert_eq!(
+        refusal("web.service", &format!("{TEXT}[Install]\nAlias=web.socket\n")).to_string(),
+        "Unit web.service: [Install] Alias=web.socket: an alias has the type of its unit: expected a name that ends in .service"
+    );
+}
+
+#[test]
+fn no_two_units_have_one_name_also_if_it_is_an_alias() {
+    let with_alias = |alias: &str| file(&format!("{TEXT}[Install]\nAlias={alias}\n"));
+    let check = |snapshot: &Snapshot, new: &[(&str, &Arc<UnitFile>)]| {
+        let new: Vec<_> = new.iter().map(|(unit, file)| (name(unit), *file)).collect();
+        let checked = check_aliases(snapshot, new.iter().map(|(unit, file)| (unit, &***file)));
+        checked.map_err(|error| error.to_string())
+    };
+    let said = |unit: &str, alias: &str, other: &str| {
+        let why = "has this name too: rename one of the two ([Install] Alias=)";
+        Err(format!("Unit {unit}: systemd would know it as {alias}, and {other} {why}"))
+    };
+    let (www, plain) = (with_alias("www.service"), file(TEXT));
+    let known = cluster("www.service", TEXT, DesiredState::Inactive);
+    assert_eq!(check(&known, &[("web.service", &www)]), said("web.service", "www.service", "www.service"));
+    let known = cluster("www.container", "[Container]\nImage=a\n", DesiredState::Inactive);
+    assert_eq!(check(&known, &[("web.service", &www)]), said("web.service", "www.service", "www.container"));
+    let known = cluster("web.service", www.text(), DesiredState::Inactive);
+    assert_eq!(check(&known, &[("www.service", &plain)]), said("www.service", "www.service", "web.service"));
+    assert_eq!(check(&known, &[("site.service", &www)]), said("site.service", "www.service", "web.service"));
+    assert_eq!(check(&known, &[("web.service", &www), ("site.service", &plain)]), Ok(()));
+    assert_eq!(check(&known, &[("web.service", &plain), ("www.service", &plain)]), Ok(()));
+    let both = [("a.service", &www), ("b.service", &www)];
+    assert_eq!(check(&Snapshot::default(), &both), said("b.service", "www.service", "a.service"));
+}

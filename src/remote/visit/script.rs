@@ -29,6 +29,8 @@ use crate::core::unit::Hash;
 use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitType;
+use crate::core::unit::aliases;
+use crate::core::unit::also;
 use crate::core::unit::secrets;
 use crate::remote::quote::Unquotable;
 use crate::remote::quote::quote;
@@ -195,6 +197,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     write_adoptions(body, visit)?;
     let load = if visit.reload { "m_load always" } else { "m_load known" };
     call(body, load, &names(|action| matches!(action, Action::Load { .. }))?);
+    write_aliases(body, visit)?;
     call(body, "m_enable", &names(|action| matches!(action, Action::Load { install: true, .. }))?);
     call(body, "m_stop stop", &names(|action| action == Action::Stop)?);
     write_starts(body, visit)
@@ -220,7 +223,7 @@ fn write_early_files(
     for step in early {
         let Action::Load { hash, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
-        let beside = write_companions(visit, hash, &unit)?;
+        let beside = format!("{}{}", other_names(visit, step, hash)?, write_companions(visit, hash, &unit)?);
         if step.unit.is_quadlet() {
             let file = quote(step.unit.as_str())?;
             call(body, &format!("m_ours {unit} && {beside}m_write_quadlet"), &format!(" {unit} {file} {text}"));
@@ -242,6 +245,37 @@ fn write_early_files(
     }
     call(body, "m_check", &checked);
     Ok(())
+}
+
+/// Returns the commands that refuse a unit if the host has a unit of one of its other names, each with `&&` after it.
+fn other_names(visit: &Visit, step: &Step, hash: Hash) -> Result<String, Unquotable> {
+    let mut commands = String::new();
+    let Some(file) = visit.files.get(&hash).filter(|file| file.has_install()) else { return Ok(commands) };
+    let aliases = aliases(&step.unit, file).unwrap_or_default();
+    for (option, names) in [("Alias", aliases), ("Also", also(&step.unit, file))] {
+        if !names.is_empty() {
+            let _ = write!(commands, "m_free {option} {}{} && ", name(step)?, words(&names)?);
+        }
+    }
+    Ok(commands)
+}
+
+/// Writes the commands that give units their other names.
+fn write_aliases(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
+    for step in &visit.steps {
+        let Action::Load { hash, install: true, .. } = step.action else { continue };
+        let aliases = visit.files.get(&hash).and_then(|file| aliases(&step.unit, file).ok()).unwrap_or_default();
+        if !aliases.is_empty() {
+            let words = words(&aliases)?;
+            let _ = writeln!(body, "m_alias {}{words}", name(step)?);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names of units as arguments, each with a space before it.
+fn words(units: &[UnitName]) -> Result<String, Unquotable> {
+    units.iter().map(|unit| Ok(format!(" {}", quote(unit.as_str())?))).collect()
 }
 
 /// Returns the commands that write the files that go with a unit, each with `&&` after it. A unit without one of them is not
@@ -323,7 +357,7 @@ fn write_files(body: &mut String, visit: &Visit, early: &[&Step], others: &[&Ste
         let Action::Load { hash, strict, .. } = step.action else { continue };
         let (unit, text) = (name(step)?, quote(text_of(visit, step, hash)?)?);
         let guard = if strict { format!("m_guard {unit} {} && ", STOP.as_secs()) } else { String::new() };
-        let beside = write_companions(visit, hash, &unit)?;
+        let beside = format!("{}{}", other_names(visit, step, hash)?, write_companions(visit, hash, &unit)?);
         call(body, &format!("m_ours {unit} && {guard}{beside}m_write"), &format!(" {unit} {text}"));
     }
     Ok(())

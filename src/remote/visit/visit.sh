@@ -161,6 +161,18 @@ m_ours() {
     }
   done; done
 }
+# Refuses the unit $2 if the host has a unit of one of the other names that follow, from the option $1 of its [Install]. An alias
+# would hide that unit, and systemd enables and disables the units of Also= with this one. Those may be muster's.
+m_free() {
+  m_option=$1 m_of=$2; shift 2
+  for m_n in "$@"; do for m_d in $m_paths; do
+    m_path=$m_root$m_d/$m_n
+    [ -e "$m_path" ] && ! [ "$m_path" -ef "$m_units/$m_of" ] || continue
+    [ "$m_option" = Also ] && [ "$m_path" -ef "$m_units/$m_n" ] && [ -e "$m_run/files/$m_n" ] && continue
+    m_say said load "$m_of" "[Install] $m_option=$m_n: the host has a unit of this name: $m_path"
+    return 1
+  done; done
+}
 # Checks the new files of units before these units are stopped: a unit whose new file is refused goes on with the earlier
 # one. systemd-analyze reads the files as systemd does, with their drop-ins, and names each unit that systemd would refuse. A
 # host that does not have it, or on which it takes too long, refuses nothing.
@@ -244,6 +256,14 @@ m_adopt() {
   m_ours "$1" || { rm -f -- "$m_run/files/$1"; return 1; }
   m_each load "$m_link" "$m_units/$1"
 }
+# Links the other names of a unit to its own link. Up to systemd 252, systemctl links them to the file, so that systemd takes such
+# a name for a second unit. It keeps a link that is there.
+m_alias() {
+  m_may "$1" && m_free Alias "$@" || return 0
+  for m_n in "$@"; do
+    [ "$m_n" = "$m_of" ] || m_out=$(ln -sfn -- "$m_of" "$m_system/$m_n" 2>&1) || m_said "enable $m_of" "$m_out"
+  done
+}
 # A unit whose file is not marked is not muster's to enable, to start or to stop.
 m_enable() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
@@ -255,6 +275,7 @@ m_enable() {
 m_disable() {
   m_group=$1 m_verb=$2; shift 2
   for m_u in "$@"; do [ -e "$m_units/$m_u" ] || echo '[Unit]' >"$m_units/$m_u"; done
+  for m_u in $(cd "$m_units" && grep -ls '^[[:space:]]*Also[[:space:]]*=' -- "$@"); do echo '[Unit]' >"$m_units/$m_u"; done
   m_each "$m_group" "$m_verb" "$@"
 }
 m_stop() {
