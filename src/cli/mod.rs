@@ -8,6 +8,8 @@ mod controller;
 mod discovery;
 mod doc;
 mod duration;
+mod edit;
+mod editor;
 pub mod error;
 mod events;
 mod exec;
@@ -186,6 +188,12 @@ enum Command {
     ListApplications(list::ListArgs),
     /// Print the submitted file of a unit
     Cat(list::CatArgs),
+    /// Edit the submitted file of a unit, and replace it
+    ///
+    /// The editor is that of the variable VISUAL or EDITOR, or vi. A changed text does what `--replace` does: a launched unit is
+    /// started with its new file, a loaded one is loaded, and any other one is submitted. If the editor fails or the text says the
+    /// same as before, nothing is changed. A text that is refused is kept in a file. Comments are not stored.
+    Edit(edit::EditArgs),
     /// List the files that a unit has and had
     ///
     /// The last five files that were replaced are kept, with the files that went with them. For a container, DIGEST is that of
@@ -318,6 +326,7 @@ impl Command {
                 | Self::Destroy(_)
                 | Self::Restart(_)
                 | Self::Apply(_)
+                | Self::Edit(_)
                 | Self::Prefetch(_)
                 | Self::Revert(_)
                 | Self::Join(_)
@@ -425,6 +434,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::ListUnits(args) => list::units(&context, &args).await,
         Command::ListApplications(args) => list::applications(&context, &args).await,
         Command::Cat(args) => list::cat(&context, &args).await,
+        Command::Edit(args) => edit::edit(&context, &args).await,
         Command::History(args) => history::history(&context, &args).await,
         Command::Revert(args) => history::revert(&context, &args).await,
         Command::Join(args) => membership::join(&context, &args).await,

@@ -518,6 +518,12 @@ pub(super) fn editor() -> String {
     std::env::var("EDITOR").ok().filter(|editor| !editor.trim().is_empty()).unwrap_or_else(|| "vi".to_owned())
 }
 
+/// Returns the command of the operator's editor for unit files, as `systemctl edit` and `kubectl edit` find it.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(super) fn visual_editor() -> String {
+    std::env::var("VISUAL").ok().filter(|editor| !editor.trim().is_empty()).unwrap_or_else(editor)
+}
+
 /// Returns the home directory of the user, if it is known.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 fn home() -> Option<PathBuf> {

@@ -110,7 +110,7 @@ pub(super) async fn create(context: &Context, verb: Verb, create: &CreateArgs) -
         if file.is_none() && !context.is_fleetctl {
             check_path(text, &unit)?;
         }
-        Ok(UnitCommand { verb, unit, file, replace: create.replace })
+        Ok(UnitCommand { file, replace: create.replace, ..UnitCommand::new(verb, unit) })
     });
     let mut commands = commands.collect::<Result<Vec<_>, CommandError>>()?;
     commands.extend(of_application(context, verb, &create.args).await?);
@@ -143,6 +143,7 @@ pub(super) fn parse_unit(text: &str) -> Result<UnitName, CommandError> {
     UnitName::from_argument(text).map_err(|error| CommandError::usage(format!("{text}: {error}")))
 }
 
+/// Carries commands out, with the verb that was given. Those with another verb are for units that others start.
 pub(super) async fn run(
     context: &Context,
     verb: Verb,

@@ -1,6 +1,5 @@
 //! `muster vault`: encrypts and decrypts files as `ansible-vault` does.
 
-mod editor;
 pub(super) mod files;
 
 use std::path::Path;
@@ -11,9 +10,11 @@ use secrecy::SecretSlice;
 
 use super::Context;
 use super::ansible_config::AnsibleConfig;
+use super::editor;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
+use super::settings;
 use super::vault_passwords::PasswordSource;
 use crate::inventory::Vars;
 use crate::inventory::diagnostic::Diagnostic;
@@ -263,7 +264,7 @@ fn edit(context: &Context, args: &EditArgs) -> Result<(), CommandError> {
     let keyring = keyring(context)?;
     for path in &args.files {
         let (password, text) = open(&keyring, path, files::read(path)?)?;
-        let edited = editor::edit(context, path, text.expose_secret())?;
+        let edited = edited(context, path, text.expose_secret())?;
         if edited.expose_secret() == text.expose_secret() && args.label.encrypt_vault_id.is_none() {
             ui::status(&format!("{} is unchanged", path.display()));
             continue;
@@ -277,6 +278,12 @@ fn edit(context: &Context, args: &EditArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Lets the operator edit the text of a file, and returns the new one. The copy that was edited is removed.
+fn edited(context: &Context, path: &Path, text: &[u8]) -> Result<SecretSlice<u8>, CommandError> {
+    let name = path.file_name().unwrap_or_default();
+    Ok(editor::edit(context, &settings::editor(), name, text)?.text)
+}
+
 fn create(context: &Context, args: &EditArgs) -> Result<(), CommandError> {
     if let Some(path) = args.files.iter().find(|path| path.exists()) {
         let error = CommandError::usage(format!("{} exists", path.display()));
@@ -284,7 +291,7 @@ fn create(context: &Context, args: &EditArgs) -> Result<(), CommandError> {
     }
     let password = sealing_password(context, &args.label)?;
     for path in &args.files {
-        let text = editor::edit(context, path, b"")?;
+        let text = edited(context, path, b"")?;
         files::write(path, seal(text.expose_secret(), &password)?.as_bytes())?;
     }
     Ok(())

@@ -70,12 +70,14 @@ pub struct UnitCommand {
     pub file: Option<LocalFile>,
     /// Set to replace a stored file that differs (`--replace`).
     pub replace: bool,
+    /// The record of the unit whose file the operator has edited: the command is refused if the record has changed since.
+    pub edits: Option<Unit>,
 }
 
 impl UnitCommand {
     /// Makes the command of a verb that needs no local file.
     pub const fn new(verb: Verb, unit: UnitName) -> Self {
-        Self { verb, unit, file: None, replace: false }
+        Self { verb, unit, file: None, replace: false, edits: None }
     }
 }
 
@@ -159,6 +161,9 @@ pub enum InvalidCommand {
         /// The service of both.
         service: String,
     },
+    /// Another command has changed the unit while the operator edited its file.
+    #[error("Unit {0}: another command has changed it meanwhile")]
+    ChangedMeanwhile(UnitName),
     /// `[Install]` is invalid.
     #[error("Unit {0}: [Install] {1}")]
     Install(UnitName, BadInstall),
@@ -231,7 +236,7 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
     }
     let mut warnings = Vec::new();
     let Some(known) = snapshot.units.get(name) else {
-        if !verb.creates() {
+        if !verb.creates() || command.edits.is_some() {
             return Err(InvalidCommand::Unknown(name.clone(), snapshot.similar_units(name)));
         }
         let file = find_file(snapshot, command)?;
@@ -240,6 +245,9 @@ pub fn decide(snapshot: &Snapshot, command: &UnitCommand) -> Result<Decision, In
         let unit = Unit::new(file.hash(), desired);
         return Ok(Decision { change: DesiredChange::Put(unit, Some(file)), created: true, warnings });
     };
+    if command.edits.is_some_and(|edited| (edited.hash, edited.desired) != (known.hash, known.desired)) {
+        return Err(InvalidCommand::ChangedMeanwhile(name.clone()));
+    }
     let mut unit = *known;
     let file = if verb.creates() { replacement(snapshot, command, *known, &mut warnings)? } else { None };
     if let Some(file) = &file {

@@ -102,7 +102,7 @@ fn command_for(request: &UnitRequest, verb: Verb) -> UnitCommand {
         contents: Contents::new(),
     });
     let file = file.filter(|_| verb.creates());
-    UnitCommand { verb, unit: request.name.clone(), replace: file.is_some(), file }
+    UnitCommand { verb, unit: request.name.clone(), replace: file.is_some(), file, edits: None }
 }
 
 fn store_error(error: &StoreError) -> RequestError {

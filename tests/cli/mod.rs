@@ -6,6 +6,7 @@ mod beside_controller;
 mod completions;
 mod discovery;
 mod doc;
+mod edit;
 mod exec;
 mod history;
 mod inventory;

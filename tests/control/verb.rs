@@ -49,8 +49,13 @@ async fn a_unit_that_is_destroyed_on_a_lost_machine_is_named_with_what_follows()
     // Another host has the address of the machine now.
     let context = context(&store, &Arc::new(Folder::of("00000000000000000000000000000001")));
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
-    let destroy =
-        [UnitCommand { verb: Verb::Destroy, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let destroy = [UnitCommand {
+        verb: Verb::Destroy,
+        unit: "web.service".parse().unwrap(),
+        file: None,
+        replace: false,
+        edits: None,
+    }];
     let problems = soon(verb::execute(&context, Verb::Destroy, &destroy, timeouts, &mut |_| ())).await.unwrap();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -72,7 +77,13 @@ async fn a_command_ends_when_its_own_time_is_over_and_names_the_machine_that_goe
 
     let limit = Duration::from_millis(300);
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: Some(limit), settle: Duration::ZERO, block: true };
-    let stop = [UnitCommand { verb: Verb::Stop, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let stop = [UnitCommand {
+        verb: Verb::Stop,
+        unit: "web.service".parse().unwrap(),
+        file: None,
+        replace: false,
+        edits: None,
+    }];
     for (observes, why) in [(true, "core-01 has not answered yet"), (false, "core-01 goes on with the stop")] {
         folder.hang(if observes { |visit| visit.steps.is_empty() } else { |visit| !visit.steps.is_empty() });
         let began = Instant::now();
@@ -104,7 +115,13 @@ async fn a_start_that_changes_nothing_does_not_wait_for_a_controller_that_keeps_
     let records = vec![keys().put(&Key::Lease(machine), &grant), keys().put(&Key::Observed, &times)];
     store.commit(vec![], records).await.unwrap();
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
-    let start = [UnitCommand { verb: Verb::Start, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let start = [UnitCommand {
+        verb: Verb::Start,
+        unit: "web.service".parse().unwrap(),
+        file: None,
+        replace: false,
+        edits: None,
+    }];
     let began = Instant::now();
     let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
     assert!(problems.is_empty() && began.elapsed() < Duration::from_secs(5), "{problems:?} {:?}", began.elapsed());
@@ -120,7 +137,7 @@ async fn start_a_global_unit(context: &ClusterContext, fleet: &Fleet) -> Vec<Str
     let unit = "agent.service".parse().unwrap();
     let file = Arc::new(UnitFile::parse(GLOBAL).unwrap());
     let file = Some(LocalFile { file, path: "agent.service".to_owned(), template: false, contents: Contents::new() });
-    let start = [UnitCommand { verb: Verb::Start, unit, file, replace: false }];
+    let start = [UnitCommand { verb: Verb::Start, unit, file, replace: false, edits: None }];
     let fails = async {
         fleet.0["core-02"].is_asked().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -156,7 +173,7 @@ async fn told(context: &ClusterContext, verb: Verb, unit: &str, text: Option<&st
     let timeouts = Timeouts { lock_wait: Duration::from_secs(5), wait: None, settle: Duration::ZERO, block: true };
     let file = text.map(|text| Arc::new(UnitFile::parse(text).unwrap()));
     let file = file.map(|file| LocalFile { file, path: unit.to_owned(), template: false, contents: Contents::new() });
-    let command = [UnitCommand { verb, unit: unit.parse().unwrap(), file, replace: false }];
+    let command = [UnitCommand { verb, unit: unit.parse().unwrap(), file, replace: false, edits: None }];
     let mut told = Vec::new();
     let mut on_progress = |progress: Progress<'_>| match progress {
         Progress::Warning(text) => told.push(text.to_owned()),
@@ -250,7 +267,13 @@ async fn of_two_units_with_one_service_only_one_is_taken_also_at_the_same_time()
         let command = |name: &&str| {
             let file =
                 LocalFile { file: file.clone(), path: (*name).to_owned(), template: false, contents: Contents::new() };
-            UnitCommand { verb: Verb::Submit, unit: name.parse().unwrap(), file: Some(file), replace: false }
+            UnitCommand {
+                verb: Verb::Submit,
+                unit: name.parse().unwrap(),
+                file: Some(file),
+                replace: false,
+                edits: None,
+            }
         };
         let commands: Vec<UnitCommand> = names.iter().map(command).collect();
         let done = soon(verb::execute(&context, Verb::Submit, &commands, timeouts, &mut |_| ())).await;
@@ -287,7 +310,7 @@ async fn a_restart_does_not_fail_because_an_old_copy_on_another_machine_cannot_b
         let timeouts =
             Timeouts { lock_wait: Duration::from_secs(5), wait, settle: Duration::from_secs(2), block: true };
         let unit = "web.service".parse().unwrap();
-        let restart = [UnitCommand { verb: Verb::Restart, unit, file: None, replace: false }];
+        let restart = [UnitCommand { verb: Verb::Restart, unit, file: None, replace: false, edits: None }];
         let mut warnings = Vec::new();
         let mut on_progress = |progress: Progress<'_>| {
             if let Progress::Warning(text) = progress {
@@ -314,7 +337,13 @@ async fn a_start_of_a_unit_that_runs_as_far_as_the_store_knows_says_that_its_mac
     let context = context(&store, &folder);
     swept(&context).await;
     folder.belong("f00d", "other");
-    let start = [UnitCommand { verb: Verb::Start, unit: "web.service".parse().unwrap(), file: None, replace: false }];
+    let start = [UnitCommand {
+        verb: Verb::Start,
+        unit: "web.service".parse().unwrap(),
+        file: None,
+        replace: false,
+        edits: None,
+    }];
     let timeouts = Timeouts { lock_wait: Duration::ZERO, wait: None, settle: Duration::ZERO, block: true };
     let problems = soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -334,7 +363,13 @@ fn start_container() -> [UnitCommand; 1] {
         template: false,
         contents: Contents::new(),
     };
-    [UnitCommand { verb: Verb::Start, unit: "web.container".parse().unwrap(), file: Some(file), replace: false }]
+    [UnitCommand {
+        verb: Verb::Start,
+        unit: "web.container".parse().unwrap(),
+        file: Some(file),
+        replace: false,
+        edits: None,
+    }]
 }
 
 #[tokio::test]
@@ -385,7 +420,7 @@ async fn a_start_whose_own_time_is_over_names_the_pull_which_goes_on() {
     let timeouts = Timeouts { wait: None, ..timeouts };
     // A unit that waits for its image is stopped.
     let [UnitCommand { unit, .. }] = start_container();
-    let stop = [UnitCommand { verb: Verb::Stop, unit, file: None, replace: false }];
+    let stop = [UnitCommand { verb: Verb::Stop, unit, file: None, replace: false, edits: None }];
     let began = Instant::now();
     assert_eq!(soon(verb::execute(&context, Verb::Stop, &stop, timeouts, &mut |_| ())).await.unwrap(), []);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());

@@ -9,6 +9,7 @@ mod bad_plays;
 mod containers;
 mod daemon;
 mod discovery;
+mod edit;
 mod explain;
 mod failover;
 mod faults;

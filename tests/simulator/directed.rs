@@ -52,7 +52,7 @@ impl Stage {
     fn order_file(&mut self, number: usize, verb: Verb, file: Arc<UnitFile>) {
         let unit = self.0.units[number].clone();
         let file = Some(LocalFile { file, path: "a.service".to_owned(), template: false, contents: Contents::new() });
-        let order = UnitCommand { verb, unit: unit.clone(), file, replace: false };
+        let order = UnitCommand { verb, unit: unit.clone(), file, replace: false, edits: None };
         let decision = command::decide(&self.0.store.snapshot, &order).unwrap();
         self.0.store.order(&unit, decision.change);
         self.0.spread_word();

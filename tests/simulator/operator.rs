@@ -59,6 +59,7 @@ impl World {
             unit: unit.clone(),
             file: Some(LocalFile { file, path: "a.service".to_owned(), template: false, contents: Contents::new() }),
             replace: self.dice.chance(500),
+            edits: None,
         };
         let Ok(decision) = command::decide(&self.store.snapshot, &order) else { return };
         if decision.change == DesiredChange::Nothing {

@@ -122,7 +122,7 @@ impl Adoption {
                 template: false,
                 contents: Contents::new(),
             });
-            let command = UnitCommand { verb, unit: unit.clone(), file, replace: false };
+            let command = UnitCommand { verb, unit: unit.clone(), file, replace: false, edits: None };
             command::decide(snapshot, &command).map_err(|error| error.to_string())?;
             self.units.insert(unit.clone(), command);
         }

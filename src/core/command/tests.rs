@@ -35,7 +35,7 @@ fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
 }
 
 fn command(verb: Verb, unit: &str) -> UnitCommand {
-    UnitCommand { verb, unit: name(unit), file: None, replace: false }
+    UnitCommand { verb, unit: name(unit), file: None, replace: false, edits: None }
 }
 
 fn with_file(verb: Verb, unit: &str, text: &str) -> UnitCommand {

@@ -42,6 +42,11 @@ pub(super) fn login_path(name: &SecretName) -> String {
     format!("{FOLDER}/%n/{name}")
 }
 
+/// Returns the name of the secret whose file a value names.
+pub(super) fn secret_in(value: &str) -> Option<&str> {
+    value.split_once(FOLDER)?.1.strip_prefix("/%n/")?.split([' ', ':', ',', '"', '\'']).next()
+}
+
 /// Returns the name in a value of `Secret=`: the version that muster adds follows it.
 pub(super) fn name_of(value: &str) -> &str {
     let is_version = |text: &&str| text.len() == VERSION && text.bytes().all(|byte| byte.is_ascii_hexdigit());
