@@ -8,6 +8,8 @@ use clap::Command;
 use clap::CommandFactory as _;
 
 use super::Cli;
+use crate::core::model::MACHINE_VARIABLES;
+use crate::core::model::METADATA_VARIABLE;
 use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::similar::similar;
 use crate::runner::FENCE_VARIABLES;
@@ -19,10 +21,15 @@ const PREFIX: &str = "MUSTER_";
 pub const LOG: &str = "MUSTER_LOG";
 
 /// Returns every variable that muster reads or sets: those of the options, those without an option, and those that a
-/// fence command gets, because a fence command may call muster.
+/// fence command or a unit gets, because it may call muster.
 pub fn known() -> BTreeSet<String> {
-    let mut known: BTreeSet<String> =
-        SECRET_VARIABLES.into_iter().chain(FENCE_VARIABLES).chain([LOG]).map(str::to_owned).collect();
+    let mut known: BTreeSet<String> = SECRET_VARIABLES
+        .into_iter()
+        .chain(FENCE_VARIABLES)
+        .chain(MACHINE_VARIABLES)
+        .chain([LOG])
+        .map(str::to_owned)
+        .collect();
     let mut commands = vec![Cli::command()];
     while let Some(command) = commands.pop() {
         let names = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
@@ -34,7 +41,8 @@ pub fn known() -> BTreeSet<String> {
 
 /// Returns a warning for each variable with muster's prefix that is set and that muster does not read.
 pub(super) fn warnings() -> Vec<String> {
-    let set: BTreeSet<String> = set().filter(|name| name.starts_with(PREFIX)).collect();
+    let is_own = |name: &String| name.starts_with(PREFIX) && !name.starts_with(METADATA_VARIABLE);
+    let set: BTreeSet<String> = set().filter(is_own).collect();
     // Nearly always no variable is set, and the definitions of all options take time to make.
     let known = if set.is_empty() { BTreeSet::new() } else { known() };
     set.difference(&known).map(|name| warning(name, &known)).collect()

@@ -247,3 +247,26 @@ fn an_alias_that_the_host_or_another_unit_has_is_an_error_with_its_name() {
     let expected = "Unit www.service: systemd would know it as www.service, and web.service has this name too";
     assert!(said.code == Some(1) && said.err.contains(expected), "{said:#?}");
 }
+
+#[test]
+fn units_read_the_variables_of_their_machine() {
+    let Some(lab) = lab(2) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    let text = "[Service]\nEnvironmentFile=/run/fleet/machine.env\nExecStart=/bin/sh -c 'env | grep MUSTER_ | sort; exec sleep 1000000'\n\
+                [X-Fleet]\nGlobal=true\n";
+    let unit = unit_file(&lab, "say.service", text);
+    say(&["join"]);
+    say(&["start", &unit]);
+    for host in lab.hosts() {
+        let on = |command: &str| ssh(&lab, &host.name, command);
+        let id = on("cat /etc/machine-id");
+        let expected = format!(
+            "MUSTER_MACHINE_ADDRESS={}\nMUSTER_MACHINE_ID={id}\nMUSTER_MACHINE_NAME={}\n",
+            host.address, host.name
+        );
+        let printed = || on("journalctl -u say -o cat | grep -v METADATA") + "\n";
+        until("the unit has printed its variables", Duration::from_secs(20), printed, |text| text.contains(&expected));
+        let list = on("stat -c '%a %U' /run/fleet/machine.env; ls /run/fleet");
+        assert!(list.starts_with("644 root\n") && !list.contains("machine.env.new"), "{list}");
+    }
+}

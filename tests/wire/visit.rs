@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -820,6 +821,34 @@ fn a_step_that_loads_a_file_without_a_text_is_an_error() {
     visit.files.clear();
     let error = VisitScript::write(&visit, 7, false, "").unwrap_err();
     assert_eq!(error.to_string(), format!("no text for a.service: expected a file with the hash {hash}"));
+}
+
+#[test]
+fn the_variables_of_the_machine_are_written_before_units_are_loaded_and_only_if_they_differ() {
+    let host = Host::new();
+    let path = host.path("run/fleet/machine.env");
+    let told = |text: &str, number| Visit {
+        machine_variables: text.to_owned(),
+        number,
+        ..launch(&["a.service"], "[Service]\nExecStart=/bin/true\n")
+    };
+    let read = || fs::read_to_string(&path).unwrap_or_default();
+    host.visit(&launch(&["a.service"], "[Service]\nExecStart=/bin/true\n"));
+    assert!(!path.exists(), "they are not known");
+    let first = "MUSTER_MACHINE_NAME=a b\nMUSTER_METADATA_X=\"\\\\ $(id)`id`'\"\n";
+    assert_eq!(host.visit(&told(first, 1)).outcomes, [Outcome::Done, Outcome::Done]);
+    let data = fs::metadata(&path).unwrap();
+    assert_eq!((read().as_str(), data.permissions().mode() & 0o777), (first, 0o644));
+    host.visit(&told(first, 2));
+    assert_eq!(fs::metadata(&path).unwrap().ino(), data.ino(), "it was not written again");
+    host.visit(&told("MUSTER_MACHINE_NAME=c\n", 3));
+    assert_eq!(read(), "MUSTER_MACHINE_NAME=c\n");
+    fs::write(&path, "MUSTER_MACHINE_NAME=d").unwrap();
+    host.visit(&told("MUSTER_MACHINE_NAME=c\n", 4));
+    assert_eq!(read(), "MUSTER_MACHINE_NAME=c\n");
+    assert_eq!(fs::read_dir(host.path("run/fleet")).unwrap().count(), 2, "no other file is left");
+    host.visit(&Visit { ownership: Ownership::Leave, ..look(5) });
+    assert!(!path.exists(), "a host that has left is no machine");
 }
 
 #[test]

@@ -1,5 +1,10 @@
 //! A host that has joined the cluster, and how SSH reaches it. Its health and its units are separate records.
 
+mod variables;
+
+pub use variables::MACHINE_VARIABLES;
+pub use variables::METADATA_VARIABLE;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;

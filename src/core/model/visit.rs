@@ -57,6 +57,9 @@ pub struct Visit {
     pub reload: bool,
     /// Set when the host had no room for a unit file: a visit without steps reports whether it has room again.
     pub asks_for_room: bool,
+    /// The variables of the machine that the units of the host may read, see [`super::Machine::variables`]; empty if they are not
+    /// known.
+    pub machine_variables: String,
     /// The steps, in the order in which they are taken.
     pub steps: Vec<Step>,
     /// The unit files that the steps name.

@@ -10,6 +10,7 @@ use super::Reconciler;
 use crate::core::model::Action;
 use crate::core::model::Health;
 use crate::core::model::LeaseAction;
+use crate::core::model::Machine;
 use crate::core::model::MachineId;
 use crate::core::model::Ownership;
 use crate::core::model::Reason;
@@ -94,6 +95,7 @@ impl Reconciler {
         let named = files.values().flat_map(|file| file.companions()).map(|companion| companion.hash);
         let contents = named.filter_map(|hash| Some((hash, self.snapshot.contents.get(&hash)?.clone()))).collect();
         let expiry = || self.views.get(&machine)?.expiry(now, self.timing.start_deadline);
+        let known = self.snapshot.machines.get(&machine).filter(|_| !steps.is_empty());
         Visit {
             machine: Some(machine),
             cluster: self.snapshot.cluster.clone(),
@@ -107,6 +109,7 @@ impl Reconciler {
             barrier,
             reload: acts && self.snapshot.machines.get(&machine).is_none_or(|it| it.systemd < FINDS_NEW_FILES),
             asks_for_room: self.full.contains(&machine),
+            machine_variables: known.map(Machine::variables).unwrap_or_default(),
             files,
             contents,
             secrets: SecretValues::default(),

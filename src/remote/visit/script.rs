@@ -186,6 +186,9 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
         let units = visit.steps.iter().filter(|step| wanted(step.action));
         units.map(|step| Ok(format!(" {}", name(step)?))).collect()
     };
+    if !visit.machine_variables.is_empty() {
+        let _ = writeln!(body, "m_describe {}", quote(&visit.machine_variables)?);
+    }
     let replaced = replaced(visit);
     // Podman reads all Quadlet files at once, because they name each other.
     let is_early = |step: &&Step| replaced.contains(&step.unit) || step.unit.is_quadlet();

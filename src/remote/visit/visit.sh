@@ -64,6 +64,13 @@ m_lay() {
   [ -d "$m_files/$1" ] && cp -R -- "$m_run/beside/$1/." "$m_files/$1/" 2>/dev/null && return
   rm -rf -- "$m_files/$1" && mv -f -- "$m_run/beside/$1" "$m_files/"
 }
+# Writes the variables of the machine for units, unless they are there already.
+m_describe() {
+  m_there=; [ ! -r "$m_about" ] || while IFS= read -r m_line; do m_there="$m_there$m_line$m_nl"; done <"$m_about"
+  [ "$m_there" != "$1" ] || return 0
+  m_folders 2>/dev/null
+  (umask 022 && printf '%s' "$1" >"$m_about.new" && mv -f -- "$m_about.new" "$m_about") || rm -f -- "$m_about.new"
+}
 # Refuses a unit without which something that goes with it is missing.
 m_lacks() {
   m_say said load "$1" "$2"
@@ -456,7 +463,7 @@ m_join() {
 # What is still there belongs to no cluster.
 m_leave() {
   m_lock || return
-  m_is_ours && rm -rf -- "$m_run/cluster" "$m_run/epoch" "$m_run/serial" "$m_run/files"
+  m_is_ours && rm -rf -- "$m_run/cluster" "$m_run/epoch" "$m_run/serial" "$m_run/files" "$m_about"
   exec 9>&-
 }
 # Holds the host's lock for the rest of the visit, unless another cluster has the host, or a later leader or a later
@@ -632,6 +639,7 @@ M_EOF
 }
 m_units=$m_root/run/fleet/units m_run=$m_root/run/muster m_system=$m_root/run/systemd/system
 m_files=$m_root/run/fleet/files m_besides=' ' m_secrets=' '
+m_about=$m_root/run/fleet/machine.env
 m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-generators/podman-system-generator
 m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=' '
 m_nl='
