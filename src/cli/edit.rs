@@ -18,14 +18,12 @@ use super::unit_commands::WaitArgs;
 use super::unit_commands::parse_unit;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::model::DesiredState;
-use crate::core::model::Unit;
-use crate::core::model::Verb;
 use crate::core::unit::Contents;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::check_edit;
 use crate::ui;
+use crate::ui::messages;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EditArgs {
@@ -53,11 +51,11 @@ pub(super) async fn edit(context: &Context, args: &EditArgs) -> CommandResult {
         Err(why) => return Err(kept(CommandError::usage(why), edited)),
     };
     if let Some(application) = new.application() {
-        ui::warn(&format!(
-            "unit {name} belongs to the application {application}: the next `muster apply` of its folder takes the change back"
-        ));
+        ui::warn(&messages::taken_back(&name, application));
     }
-    let command = replacement(name, *known, new);
+    let (path, contents) = ("that was edited".to_owned(), Contents::new());
+    let file = LocalFile { file: Arc::new(new), path, template: false, contents };
+    let command = UnitCommand::replacing(name, *known, file);
     match unit_commands::run(context, command.verb, vec![command], &args.wait).await {
         Err(error) => Err(kept(error, edited)),
         ended => ended,
@@ -73,18 +71,6 @@ fn read(name: &UnitName, before: &UnitFile, edited: &Edited) -> Result<Option<Un
     }
     check_edit(before, &file).map_err(|error| format!("Unit {name}: {error}"))?;
     Ok(Some(file))
-}
-
-/// Returns the command that replaces the file of a unit and keeps its desired state.
-fn replacement(unit: UnitName, known: Unit, file: UnitFile) -> UnitCommand {
-    let verb = match known.desired {
-        DesiredState::Inactive => Verb::Submit,
-        DesiredState::Loaded => Verb::Load,
-        DesiredState::Launched => Verb::Start,
-    };
-    let (path, contents) = ("that was edited".to_owned(), Contents::new());
-    let file = Some(LocalFile { file: Arc::new(file), path, template: false, contents });
-    UnitCommand { file, replace: true, edits: Some(known), ..UnitCommand::new(verb, unit) }
 }
 
 /// Returns an error with the place of the text that the operator has typed.

@@ -75,13 +75,16 @@ pub(super) async fn revert(context: &Context, args: &RevertArgs) -> CommandResul
     let mut commands = Vec::new();
     for text in &args.units {
         let unit = parse_unit(text)?;
-        snapshot.units.get(&unit).ok_or_else(|| no_such_unit(&snapshot, &unit))?;
-        let known = versions::read(&cluster, &snapshot, &unit).await?;
-        let version: &UnitVersion = versions::find(&unit, &known, args.to.as_deref())?;
+        let known = *snapshot.units.get(&unit).ok_or_else(|| no_such_unit(&snapshot, &unit))?;
+        let versions = versions::read(&cluster, &snapshot, &unit).await?;
+        let version: &UnitVersion = versions::find(&unit, &versions, args.to.as_deref())?;
         if let Some(image) = versions::doubtful_image(&unit, version) {
             ui::warn(&messages::doubtful_image(&unit, image));
         }
-        commands.push(versions::revert(&snapshot, &unit, version));
+        if let Some(application) = version.file.application() {
+            ui::warn(&messages::taken_back(&unit, application));
+        }
+        commands.push(versions::revert(&unit, known, version));
     }
     unit_commands::run(context, Verb::Start, commands, &args.wait).await
 }

@@ -9,10 +9,9 @@ use futures_util::stream;
 
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
-use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
+use crate::core::model::Unit;
 use crate::core::model::UnitVersion;
-use crate::core::model::Verb;
 use crate::core::unit::UnitName;
 use crate::core::unit::image_of;
 use crate::core::unit::pinned;
@@ -115,20 +114,15 @@ pub fn find<'v>(
 }
 
 /// Returns the command that gives a unit an earlier file. A container gets the image with which it ran, by its digest.
-pub fn revert(snapshot: &Snapshot, unit: &UnitName, version: &UnitVersion) -> UnitCommand {
-    let verb = match snapshot.units.get(unit).map(|unit| unit.desired) {
-        Some(DesiredState::Launched) => Verb::Start,
-        Some(DesiredState::Loaded) => Verb::Load,
-        Some(DesiredState::Inactive) | None => Verb::Submit,
-    };
+pub fn revert(unit: &UnitName, known: Unit, version: &UnitVersion) -> UnitCommand {
     let image = version.image.as_ref().and_then(|digest| pinned(unit, &version.file, digest));
     let file = LocalFile {
         file: image.map_or_else(|| Arc::clone(&version.file), Arc::new),
-        path: format!("the file with the hash {}", version.file.hash()),
+        path: format!("with the hash {}", version.file.hash()),
         template: false,
         contents: version.contents.clone(),
     };
-    UnitCommand { verb, unit: unit.clone(), file: Some(file), replace: true }
+    UnitCommand::replacing(unit.clone(), known, file)
 }
 
 /// Returns the image of an earlier file of a container if it is not known which image its tag named then.
@@ -139,8 +133,9 @@ pub fn doubtful_image<'v>(unit: &UnitName, version: &'v UnitVersion) -> Option<&
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::DesiredState;
     use crate::core::model::Timestamp;
-    use crate::core::model::Unit;
+    use crate::core::model::Verb;
     use crate::core::unit::Contents;
     use crate::core::unit::ImageDigest;
     use crate::core::unit::UnitFile;
@@ -160,21 +155,20 @@ mod tests {
         let web: UnitName = "web.container".parse().unwrap();
         let digest: ImageDigest = format!("sha256:{}", "1".repeat(64)).parse().unwrap();
         let text = "[Container]\nImage=localhost/box:1\n";
-        let mut snapshot = Snapshot::default();
         let known = version(text, Some(digest.clone()));
         for (desired, verb) in [
             (DesiredState::Launched, Verb::Start),
             (DesiredState::Loaded, Verb::Load),
             (DesiredState::Inactive, Verb::Submit),
         ] {
-            snapshot.units.insert(web.clone(), Unit::new(known.file.hash(), desired));
-            let command = revert(&snapshot, &web, &known);
+            let command = revert(&web, Unit::new(known.file.hash(), desired), &known);
             assert_eq!((command.verb, command.replace), (verb, true));
             assert_eq!(text_of(command), format!("[Container]\nImage=localhost/box@{digest}\n"));
         }
         assert_eq!(doubtful_image(&web, &known), None);
         let unknown = version(text, None);
-        assert_eq!(text_of(revert(&snapshot, &web, &unknown)), text);
+        let present = Unit::new(unknown.file.hash(), DesiredState::Launched);
+        assert_eq!(text_of(revert(&web, present, &unknown)), text);
         assert_eq!(doubtful_image(&web, &unknown), Some("localhost/box:1"));
         assert_eq!(doubtful_image(&"web.service".parse().unwrap(), &unknown), None);
     }

@@ -79,6 +79,17 @@ impl UnitCommand {
     pub const fn new(verb: Verb, unit: UnitName) -> Self {
         Self { verb, unit, file: None, replace: false, edits: None }
     }
+
+    /// Makes the command that gives a unit another file and keeps its desired state. The command is refused if the unit has
+    /// changed since this record of it.
+    pub fn replacing(unit: UnitName, known: Unit, file: LocalFile) -> Self {
+        let verb = match known.desired {
+            DesiredState::Inactive => Verb::Submit,
+            DesiredState::Loaded => Verb::Load,
+            DesiredState::Launched => Verb::Start,
+        };
+        Self { file: Some(file), replace: true, edits: Some(known), ..Self::new(verb, unit) }
+    }
 }
 
 /// What a command changes.

@@ -23,6 +23,13 @@ pub fn pulled(machine: &str, image: &str, ended: &Prefetched) -> String {
     }
 }
 
+/// The file of a unit of an application is changed, and its folder still has another one.
+pub fn taken_back(unit: &UnitName, application: &str) -> String {
+    format!(
+        "unit {unit} belongs to the application {application}: the next `muster apply` of its folder takes the change back"
+    )
+}
+
 /// A container goes back to an earlier file, and its image may be another one.
 pub fn doubtful_image(unit: &UnitName, image: &str) -> String {
     format!("Unit {unit}: no host has said with which image it ran: {image} may be another one by now")

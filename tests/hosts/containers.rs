@@ -26,9 +26,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 const HOSTS: [&str; 2] = ["core-01", "core-02"];
 
-/// Makes the image `localhost/box:1` of one program, which ends at once when it is told to.
+/// Makes the image `localhost/box:1` of two programs: busybox and flock, which Debian's busybox does not have.
 pub(super) const BOX: &str = "d=$(mktemp -d) && mkdir -p $d/bin $d/mnt/shared && cp /bin/busybox $d/bin/ && ln -s busybox $d/bin/sh && \
-                   ln -s busybox $d/bin/sleep && ln -s busybox $d/bin/flock && \
+                   ln -s busybox $d/bin/sleep && \
+                   cp --parents -L /usr/bin/flock $(ldd /usr/bin/flock | grep -o '/[^ ]*') $d && \
                    tar -C $d -c . | podman import - localhost/box:1 >/dev/null 2>&1";
 
 /// Returns a container that runs until it is stopped.

@@ -123,7 +123,7 @@ impl World {
         let news = match self.ending(&delivery, part) {
             Ending::Passes(takes) => (takes, News::Passed { delivery: id, host, part }),
             Ending::Fails(takes, kind) => {
-                (takes, News::Reply { delivery: id, host, result: Err(failure(host, part.phase(), kind)) })
+                (takes, News::Reply { delivery: id, host, result: Box::new(Err(failure(host, part.phase(), kind))) })
             }
         };
         self.after(news.0, Event::Tell(index, news.1));
@@ -134,7 +134,7 @@ impl World {
         let Some(delivery) = self.under_way(index, host, id) else { return };
         let lost = part >= Part::Greeting && !self.hears(&delivery);
         if lost && let Ending::Fails(takes, kind) = self.ending(&delivery, part) {
-            let result = Err(failure(host, part.phase(), kind));
+            let result = Box::new(Err(failure(host, part.phase(), kind)));
             return self.after(takes, Event::Tell(index, News::Reply { delivery: id, host, result }));
         }
         if part >= Part::Greeting {
@@ -256,7 +256,7 @@ impl World {
         let is_reset = !alive && self.connects(&delivery) && !self.hosts[host].frozen;
         if self.now >= ends || missed >= ALIVE_MISSES || is_reset {
             let kind = if is_reset { FailureKind::Reset } else { FailureKind::Silent };
-            let result = Err(failure(host, Phase::Run, kind));
+            let result = Box::new(Err(failure(host, Phase::Run, kind)));
             return self.hear(index, News::Reply { delivery: id, host, result });
         }
         let next = ALIVE_EVERY.min(ends - self.now);

@@ -339,7 +339,7 @@ impl World {
                 if result.is_ok() {
                     way.proof = Some(self.now);
                 }
-                match &result {
+                match &*result {
                     Ok(report) if report.refused.is_none() => {
                         way.answered = Some(self.now);
                         way.seen.clone_from(&report.observation);
@@ -354,7 +354,7 @@ impl World {
                 self.hear_renewal(index, host, &mut result);
                 self.believe(index, host, &result);
                 let way = &self.controllers[index].ways[host];
-                let result = match (result, way.seen.clone()) {
+                let result = match (*result, way.seen.clone()) {
                     (Err(_), Some(seen)) if self.mutant == Mutant::StepsWithoutLook => {
                         Ok(Report { outcomes: Vec::new(), refused: None, observation: Some(seen) })
                     }

@@ -88,7 +88,7 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) enum News {
     /// A visit's report, or how it failed.
-    Reply { delivery: u64, host: usize, result: Result<Report, Failure> },
+    Reply { delivery: u64, host: usize, result: Box<Result<Report, Failure>> },
     /// A part of an attempt is over.
     Passed { delivery: u64, host: usize, part: Part },
     /// Time for a sign of life while a script runs, which must end by then, after so many that did not come.
@@ -294,7 +294,7 @@ impl World {
         match parcel {
             Parcel::There(delivery) => self.knock(delivery),
             Parcel::Back { delivery, result } => {
-                let news = News::Reply { delivery: delivery.id, host: delivery.host, result };
+                let news = News::Reply { delivery: delivery.id, host: delivery.host, result: Box::new(result) };
                 self.tell(delivery.controller, news);
             }
         }
