@@ -17,10 +17,11 @@ use crate::core::unit::image_of;
 use crate::core::unit::pinned;
 use crate::runner::ClusterContext;
 use crate::store::COMMIT_LIMIT;
+use crate::store::Listing;
 use crate::store::StoreError;
 use crate::store::layout;
 
-/// How many units are kept at once.
+/// Of how many units the versions are read at once.
 const AT_ONCE: usize = 16;
 
 /// Why a unit cannot go back. Nothing was changed.
@@ -76,13 +77,18 @@ async fn keep_one(context: &ClusterContext, snapshot: &Snapshot, unit: UnitName)
 
 /// Forgets the versions of units that were destroyed.
 pub(super) async fn forget(context: &ClusterContext, units: impl Iterator<Item = &UnitName>) -> Result<(), StoreError> {
-    for unit in units {
-        let listing = context.store.list(&context.keys.versions(unit)).await?;
-        for portion in layout::surplus_versions(&context.keys, &listing, None).chunks(COMMIT_LIMIT) {
-            context.store.commit(Vec::new(), portion.to_vec()).await?;
-        }
+    let prefixes: Vec<String> = units.map(|unit| context.keys.versions(unit)).collect();
+    let listings = stream::iter(prefixes).map(|prefix| list(context, prefix)).buffer_unordered(AT_ONCE);
+    let listings: Vec<Listing> = listings.try_collect().await?;
+    let all = listings.iter().flat_map(|listing| layout::surplus_versions(&context.keys, listing, None));
+    for portion in all.collect::<Vec<_>>().chunks(COMMIT_LIMIT) {
+        context.store.commit(Vec::new(), portion.to_vec()).await?;
     }
     Ok(())
+}
+
+async fn list(context: &ClusterContext, prefix: String) -> Result<Listing, StoreError> {
+    context.store.list(&prefix).await
 }
 
 /// Returns the earlier files of a unit, the one that was replaced last first.

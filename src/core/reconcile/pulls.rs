@@ -173,11 +173,13 @@ impl Reconciler {
         }
     }
 
-    /// Records with which images the containers ran that a visit has unloaded. The host had the files that it reported before.
+    /// Records with which images the containers ran that a visit has unloaded. The host had the files that it reported before. A
+    /// unit that was destroyed has no way back.
     pub(super) fn record_images(&mut self, machine: MachineId, report: &Report) {
         let units = self.views.get(&machine).and_then(|view| view.units.as_ref());
         for (unit, digest) in report.observation.iter().flat_map(|seen| &seen.images) {
-            if let Some(state) = units.and_then(|units| units.get(unit)).filter(|state| state.has_file()) {
+            let state = units.and_then(|units| units.get(unit)).filter(|state| state.has_file());
+            if let Some(state) = state.filter(|_| self.snapshot.units.contains_key(unit)) {
                 self.outbox.push(Write::Image(unit.clone(), state.hash, digest.clone()));
             }
         }

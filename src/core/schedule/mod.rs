@@ -557,7 +557,7 @@ impl<'a> Candidate<'a> {
         let unmet = needs.metadata.iter().filter(move |(key, wanted)| !has(key, wanted));
         let unmet = unmet.map(|(key, wanted)| FilterReason::Metadata { key: key.clone(), wanted: wanted.clone() });
         let podman = needs.podman.as_ref().filter(|need| !self.machine.podman.satisfies(need.version));
-        let podman = podman.map(|need| FilterReason::Podman { has: self.machine.podman, needs: need.clone() });
+        let podman = podman.map(|need| FilterReason::Podman { has: self.machine.podman, needs: (**need).clone() });
         pin.map(FilterReason::NotPinned).into_iter().chain(unmet).chain(podman)
     }
 }

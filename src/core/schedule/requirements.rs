@@ -58,23 +58,23 @@ impl RequirementsIndex {
     /// Finds the units of each application that belong on one machine. Each requires the metadata and the version of Podman
     /// that any of them requires.
     fn group(&mut self, snapshot: &Snapshot) {
-        let mut applications = BTreeMap::<&String, Vec<(&UnitName, &Requirements)>>::new();
+        let mut applications = BTreeMap::<&str, Vec<(&UnitName, &Requirements)>>::new();
+        let is_wanted = |name| snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
         for (name, (_, read)) in &self.units {
-            let wanted = snapshot.units.get(name).is_some_and(|unit| unit.desired != DesiredState::Inactive);
-            let needs = read.as_ref().ok().filter(|_| wanted);
-            if let Some((needs, application)) = needs.and_then(|needs| Some((needs, needs.application.as_ref()?))) {
+            let Ok(needs) = read else { continue };
+            if let Some(application) = needs.application.as_deref().filter(|_| is_wanted(name)) {
                 applications.entry(application).or_default().push((name, needs));
             }
         }
         let grouped = applications.values().flat_map(|members| together(members)).collect();
         let names = |members: Vec<(&UnitName, _)>| members.into_iter().map(|(name, _)| name.clone()).collect();
-        let applications = applications.into_iter().map(|(name, members)| (name.clone(), names(members))).collect();
+        let applications = applications.into_iter().map(|(name, members)| (name.to_owned(), names(members))).collect();
         (self.grouped, self.applications) = (grouped, applications);
     }
 
     /// Returns the other units that belong on the machine of a unit because they are of its application.
     pub fn companions<'s>(&'s self, unit: &'s UnitName) -> impl Iterator<Item = &'s UnitName> {
-        let application = self.grouped.get(unit).and_then(|needs| needs.application.as_ref());
+        let application = self.grouped.get(unit).and_then(|needs| needs.application.as_deref());
         let members = application.and_then(|application| self.applications.get(application));
         members.into_iter().flatten().filter(move |other| *other != unit)
     }

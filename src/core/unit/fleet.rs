@@ -41,9 +41,9 @@ pub struct Requirements {
     /// `[X-Muster] Data=`: once the unit is on a machine, it fits on no other.
     pub stays: bool,
     /// `[X-Muster] Application=`: the machine of the other units of this application.
-    pub application: Option<String>,
+    pub application: Option<Box<str>>,
     /// The version of Podman that knows the Quadlet file.
-    pub podman: Option<PodmanNeed>,
+    pub podman: Option<Box<PodmanNeed>>,
 }
 
 /// A machine in `MachineID=`: its full machine-id, or the first eight digits, which fleet prints.
@@ -168,8 +168,8 @@ impl Requirements {
             global: section.global(&mut ignored),
             replaces: section.globs(&["Replaces"], "Replaces")?,
             stays: class::stays(name, file),
-            application: file.application().filter(|_| !file.is_spread()).map(str::to_owned),
-            podman: podman::needed(name, file),
+            application: file.application().filter(|_| !file.is_spread()).map(Box::from),
+            podman: podman::needed(name, file).map(Box::new),
         };
         read.check(section.all(&["MachineID", "X-ConditionMachineID", "X-ConditionMachineBootID"]).next().is_some())?;
         // A global file needs global ones: they are on its machines without a requirement.
