@@ -100,7 +100,7 @@ pub fn commands(snapshot: &Snapshot, applications: &[Application]) -> Vec<(Verb,
         let commands =
             units().filter(|(unit, _)| verb_for(snapshot, &starts, unit) == verb).map(move |(unit, local)| {
                 let replace = snapshot.units.get(unit).is_some_and(|known| known.hash != local.file.hash());
-                UnitCommand { verb, unit: unit.clone(), file: Some(local_file(local)), replace, edits: None }
+                UnitCommand { file: Some(local_file(local)), replace, ..UnitCommand::new(verb, unit.clone()) }
             });
         (verb, commands.collect::<Vec<_>>())
     };

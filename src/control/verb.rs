@@ -386,7 +386,7 @@ mod tests {
             let file = Arc::new(UnitFile::parse("[Service]\n").unwrap());
             let file = LocalFile { file, path: String::new(), template: false, contents: contents.collect() };
             let unit = "web.service".parse().unwrap();
-            UnitCommand { verb: Verb::Start, unit, file: Some(file), replace: false, edits: None }
+            UnitCommand { file: Some(file), ..UnitCommand::new(Verb::Start, unit) }
         };
         let counts_with = |lengths: &[usize], contents: &[usize]| {
             let command = command(contents);

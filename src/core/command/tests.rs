@@ -35,7 +35,7 @@ fn cluster(unit: &str, text: &str, desired: DesiredState) -> Snapshot {
 }
 
 fn command(verb: Verb, unit: &str) -> UnitCommand {
-    UnitCommand { verb, unit: name(unit), file: None, replace: false, edits: None }
+    UnitCommand::new(verb, name(unit))
 }
 
 fn with_file(verb: Verb, unit: &str, text: &str) -> UnitCommand {

@@ -2,9 +2,11 @@
 
 use muster::lab::TemporaryLab;
 
+use super::BOX;
 use super::HOSTS;
 use super::LIMIT;
 use super::lab_with;
+use super::pulled;
 use super::runs_away_from;
 use super::ssh;
 use super::unit_file;
@@ -16,11 +18,6 @@ systemctl restart docker-registry
 for i in 1 2 3 4 5 6 7 8 9 10; do busybox wget -q -O - http://127.0.0.1:5000/ >/dev/null 2>&1 && break; busybox sleep 0.5; done
 echo a-password | podman login --tls-verify=false --username admin --password-stdin 127.0.0.1:5000 >/dev/null || exit
 ip -4 -oneline address show dev host0 | busybox awk '{ sub(/\/.*/, "", $4); print $4 }'"#;
-
-/// Pushes another image under the same name each time.
-const PUSH: &str = "d=$(mktemp -d) && mkdir $d/bin && cp /bin/busybox $d/bin/ && ln -s busybox $d/bin/sh && \
-                    ln -s busybox $d/bin/sleep && touch $d/NUMBER && tar -C $d -c . | podman import - localhost/box:1 >/dev/null 2>&1 && \
-                    podman push --quiet --tls-verify=false localhost/box:1 docker://127.0.0.1:5000/box:1";
 
 /// Makes a lab with a registry, and keeps the login to it as the secret `registry`. Returns its address too.
 fn with_registry() -> Option<(TemporaryLab, String)> {
@@ -36,21 +33,24 @@ fn with_registry() -> Option<(TemporaryLab, String)> {
     Some((lab, address))
 }
 
+/// Pushes another image under the same name each time. The host forgets the image: where an image was made, it has another digest
+/// than in the registry.
 fn push(lab: &TemporaryLab, number: u32) {
-    ssh(lab, HOSTS[0], &PUSH.replace("NUMBER", &number.to_string()));
+    let made = BOX.replace("tar -C", &format!("touch $d/{number} && tar -C"));
+    let push = "podman push --quiet --tls-verify=false localhost/box:1 docker://127.0.0.1:5000/box:1";
+    ssh(lab, HOSTS[0], &format!("{made} && {push} && podman rmi localhost/box:1 >/dev/null"));
 }
 
-const RUN: &str = "Exec=/bin/sh -c 'trap exit TERM; while :; do sleep 1; done'\nNetwork=host\n";
+/// Returns a container of an image of the registry.
+fn container(image: &str, more: &str) -> String {
+    pulled(image, &format!("PodmanArgs=--tls-verify=false\n{more}\n[X-Muster]\nRegistryLogin=registry"))
+}
 
 #[test]
 #[ignore = "it needs an image with Podman: scripts/night runs it"]
 fn a_container_goes_back_to_its_image_although_the_tag_names_another_one() {
     let Some((lab, registry)) = with_registry() else { return };
-    let container = |more: &str| {
-        format!(
-            "[Container]\nImage={registry}/box:1\nPodmanArgs=--tls-verify=false\n{RUN}{more}\n[X-Muster]\nRegistryLogin=registry\n"
-        )
-    };
+    let container = |more: &str| container(&format!("{registry}/box:1"), more);
     let web = unit_file(&lab, "web.container", &container(""));
     with_identity(&lab, &["start", &web]).ok();
     let home = runs_away_from(&lab, "web.container", "", LIMIT);
@@ -80,7 +80,7 @@ fn an_image_file_pulls_from_a_registry_and_a_wrong_login_is_told() {
     let Some((lab, registry)) = with_registry() else { return };
     let text = format!("[Image]\nImage={registry}/box:1\nTLSVerify=false\n[X-Muster]\nRegistryLogin=registry\n");
     let app = unit_file(&lab, "app.image", &text);
-    let web = unit_file(&lab, "web.container", &format!("[Container]\nImage=app.image\n{RUN}"));
+    let web = unit_file(&lab, "web.container", &pulled("app.image", ""));
     with_identity(&lab, &["start", &app, &web]).ok();
     let home = runs_away_from(&lab, "web.container", "", LIMIT);
     let name = ssh(&lab, &home, "podman container inspect --format '{{.ImageName}}' systemd-web");
@@ -92,13 +92,7 @@ fn an_image_file_pulls_from_a_registry_and_a_wrong_login_is_told() {
     let wrong = lab.dir().join("wrong.json");
     std::fs::write(&wrong, format!("{{\"auths\": {{\"{registry}\": {{\"auth\": \"YWRtaW46eA==\"}}}}}}")).unwrap();
     with_identity(&lab, &["secret", "set", "registry", "--file", wrong.to_str().unwrap()]).ok();
-    let other = unit_file(
-        &lab,
-        "other.container",
-        &format!(
-            "[Container]\nImage={registry}/box:9\nPodmanArgs=--tls-verify=false\n{RUN}[X-Muster]\nRegistryLogin=registry\n"
-        ),
-    );
+    let other = unit_file(&lab, "other.container", &container(&format!("{registry}/box:9"), ""));
     let refused = with_identity(&lab, &["start", &other]);
     assert!(
         refused.code == Some(1)
