@@ -28,9 +28,11 @@ use tempfile::TempDir;
 
 pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 
-/// A systemctl without systemd. Every listed unit is running, unless a file `listed` holds the list; a unit that was
-/// started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in them take long
-/// to stop. The file `soft-reboots` has the number of soft-reboots. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not end in time.
+/// A systemctl without systemd. Every listed unit is running with an old process, unless a file `listed` holds the list; a
+/// unit that was started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in
+/// them take long to stop. The file `soft-reboots` has the number of soft-reboots, and `restarts` the blocks with the
+/// restarts of units. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not
+/// end in time.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' ${SYSTEMD_OFFLINE+offline} "$@"; printf '\n'; } >>"$root/asked"
@@ -40,9 +42,13 @@ verb=$1; shift
 case $verb in
   list-units) [ ! -e "$root/listed" ] || exec cat "$root/listed"
     for unit in "$root"/run/fleet/units/* "$root"/known/*; do
-      [ -e "$unit" ] && printf '%s loaded active running words of a description\n' "${unit##*/}"
+      [ -e "$unit" ] || continue
+      group=$root/sys/fs/cgroup/system.slice/${unit##*/}
+      [ -d "$group" ] || { mkdir -p "$group" && echo 1 >"$group/cgroup.procs"; }
+      printf '%s loaded active running words of a description\n' "${unit##*/}"
     done; exit 0 ;;
-  show) case $* in *SoftRebootsCount*) [ ! -e "$root/soft-reboots" ] || exec cat "$root/soft-reboots"; exit 0 ;; esac ;;
+  show) file=; case $* in *SoftRebootsCount*) file=soft-reboots ;; *NRestarts*) file=restarts ;; esac
+    [ -z "$file" ] || { [ ! -e "$root/$file" ] || cat "$root/$file"; exit 0; } ;;
 esac
 status=0
 for unit; do
@@ -66,7 +72,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        for path in ["run/systemd/system", "etc", "bin", "active", "deaf"] {
+        for path in ["run/systemd/system", "sys/fs/cgroup/system.slice", "etc", "bin", "active", "deaf"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
         }
         fs::write(folder.path().join("etc/machine-id"), format!("{MACHINE}\n")).unwrap();
@@ -647,6 +653,28 @@ fn a_start_that_waits_in_systemds_queue_is_reported_as_queued() {
     let units = host.visit(&look(5)).observation.unwrap().units.unwrap();
     assert_eq!(units[&unit("a.service")].to_string(), "inactive (dead), start queued");
     assert_eq!(units[&unit("b.service")].to_string(), "active (running)");
+}
+
+#[test]
+fn a_service_that_ends_while_it_is_observed_is_asked_for_its_restarts() {
+    let host = Host::new();
+    host.visit(&launch(&["a.service", "b.service"], "[Service]\nExecStart=/bin/true\nRestart=always\n"));
+    let observed = || {
+        let units = host.visit(&look(5)).observation.unwrap().units.unwrap();
+        ["a.service", "b.service"].map(|name| units[&unit(name)].to_string())
+    };
+    fs::write(host.path("restarts"), "Id=a.service\nNRestarts=7\n\nId=b.service\nNRestarts=0\n").unwrap();
+    assert_eq!(observed(), ["active (running)"; 2], "their processes are old");
+    // systemd has listed them as running, and then their processes ended.
+    for name in ["a.service", "b.service"] {
+        fs::write(host.path(&format!("sys/fs/cgroup/system.slice/{name}/cgroup.procs")), "").unwrap();
+    }
+    host.asked();
+    assert_eq!(observed(), ["active (running), restarted by systemd a moment ago", "active (running)"]);
+    assert!(host.asked().contains(&"show --property=Id,NRestarts -- a.service b.service".to_owned()));
+    // A service that has ended before is not asked.
+    fs::write(host.path("listed"), "a.service loaded active exited a\nb.service loaded failed failed b\n").unwrap();
+    assert_eq!(observed(), ["active (exited)", "failed (failed)"]);
 }
 
 #[test]

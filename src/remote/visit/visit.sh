@@ -549,14 +549,17 @@ m_glance() {
     m_seen="$m_seen $m_u=$m_pid"
   done
 }
-# Reports whether the process of a service has run for less than 10 s. systemd may have restarted the service.
+# Reports whether the process of a service has run for less than 10 s, or has ended since systemd listed it as running.
+# systemd may have restarted the service.
 m_is_young() {
   m_pid= m_stat=
-  m_find "$1" || return
-  for m_c in "$m_place/cgroup.procs" "$m_place"/*/cgroup.procs; do
+  m_find "$1" && for m_c in "$m_place/cgroup.procs" "$m_place"/*/cgroup.procs; do
     [ -r "$m_c" ] && read -r m_pid <"$m_c" && break
   done
   [ -r "/proc/${m_pid:--}/stat" ] && read -r m_stat <"/proc/$m_pid/stat"
+  if [ -z "$m_stat" ]; then
+    case $m_running in *" $1 "*) return 0 ;; *) return 1 ;; esac
+  fi
   # The words after the name of the process: the 20th is the uptime of its start, in hundredths of a second.
   set -- ${m_stat##*) }
   [ $(($# < 20 ? 0 : ${m_up%%.*} - ${20:-0} / 100 < 10)) -eq 1 ]
@@ -611,7 +614,7 @@ M_EOF
     printf '%s %s\n' "${m_count:-0}" "${m_u##*/}"
   done
   m_say listed
-  m_listed=" "
+  m_listed=" " m_running=" "
   m_list="systemctl list-units --all --full --plain --no-legend --no-pager"
   # A few units are listed by name, because a shell is slow to read the whole list. Many names would be slow to match.
   # init.scope is always listed and shows where the columns are.
@@ -619,7 +622,10 @@ M_EOF
   while read -r m_u m_rest; do
     [ "$m_u" = init.scope ] || [ -e "./$m_u" ] || case $m_lost in *" $m_u "*) ;; *) continue ;; esac
     printf '%s %.100s\n' "$m_u" "$m_rest" && m_listed="$m_listed$m_u "
-    case $m_rest in bad-setting\ *|error\ *) m_bad="$m_bad $m_u" ;; esac
+    case $m_rest in
+      bad-setting\ *|error\ *) m_bad="$m_bad $m_u" ;;
+      *\ running\ *) m_running="$m_running$m_u " ;;
+    esac
   done <<M_EOF
 $m_all
 M_EOF
@@ -644,5 +650,5 @@ m_quadlets=$m_root/run/fleet/quadlet m_generator=$m_root/usr/lib/systemd/system-
 m_fresh= m_bad= m_kept=' ' m_staged= m_pairs=' '
 m_nl='
 '
-m_cgroup=/sys/fs/cgroup
-[ -d "$m_cgroup/system.slice" ] || m_cgroup=/sys/fs/cgroup/systemd
+m_cgroup=$m_root/sys/fs/cgroup
+[ -d "$m_cgroup/system.slice" ] || m_cgroup=$m_root/sys/fs/cgroup/systemd
