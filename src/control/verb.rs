@@ -199,7 +199,7 @@ async fn store_desired_state(
         }
         left.clear();
         for portion in portions(&decisions) {
-            versions::keep(context, &snapshot, replaced(portion)).await?;
+            versions::keep(context, &snapshot, replaced(portion.iter())).await?;
             if !commit(context, &revisions, portion).await? {
                 left.extend(portion.iter().map(|(command, _)| *command));
                 continue;
@@ -212,8 +212,12 @@ async fn store_desired_state(
                 let is_open = changed || !reached.contains(unit);
                 if is_open { &mut stored.open } else { &mut stored.same }.insert(unit.clone());
             }
+            // These stop and start with the units that are replaced.
+            let starting = portion.iter().filter(|(command, _)| command.verb == Verb::Start);
+            stored.open.extend(command::needing(&snapshot, replaced(starting).cloned().collect()));
         }
     }
+    stored.same.retain(|unit| !stored.open.contains(unit));
     Ok(stored)
 }
 
@@ -293,10 +297,10 @@ fn contents_of<'a>(command: &'a UnitCommand, decision: &Decision) -> impl Iterat
 }
 
 /// Returns the units that get another file.
-fn replaced<'d>(decisions: &'d [Decided<'_>]) -> impl Iterator<Item = &'d UnitName> {
+fn replaced<'d, 'a: 'd>(decisions: impl Iterator<Item = &'d Decided<'a>>) -> impl Iterator<Item = &'d UnitName> {
     let is_replaced =
         |decision: &Decision| !decision.created && matches!(decision.change, DesiredChange::Put(_, Some(_)));
-    decisions.iter().filter(move |(_, decision)| is_replaced(decision)).map(|(command, _)| &command.unit)
+    decisions.filter(move |(_, decision)| is_replaced(decision)).map(|(command, _)| &command.unit)
 }
 
 /// Reads the cluster, and the revision of each unit's record.

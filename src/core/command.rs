@@ -3,6 +3,7 @@
 //! Only the desired state is decided here. The reconciler decides where a unit runs.
 
 mod activation;
+mod needing;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use activation::Activated;
 pub use activation::activated;
 pub use activation::commands_for_application;
+pub use needing::needing;
 pub use warnings::command_warnings;
 
 use crate::core::model::DesiredState;

@@ -17,6 +17,7 @@ mod lab;
 mod leaving;
 mod liveness;
 mod modules;
+mod needing;
 mod outcome;
 mod ownership;
 mod path_fault;

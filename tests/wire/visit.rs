@@ -31,7 +31,7 @@ pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 /// A systemctl without systemd. Every listed unit is running with an old process, unless a file `listed` holds the list; a
 /// unit that was started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in
 /// them take long to stop. The file `soft-reboots` has the number of soft-reboots, and `restarts` the blocks with the
-/// restarts of units. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not
+/// restarts of units. `needing` has the units that need others, which stop with any of them. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not
 /// end in time.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
@@ -49,6 +49,7 @@ case $verb in
     done; exit 0 ;;
   show) file=; case $* in *SoftRebootsCount*) file=soft-reboots ;; *NRestarts*) file=restarts ;; esac
     [ -z "$file" ] || { [ ! -e "$root/$file" ] || cat "$root/$file"; exit 0; } ;;
+  list-dependencies) [ ! -e "$root/needing" ] || cat "$root/needing"; exit 0 ;;
 esac
 status=0
 for unit; do
@@ -59,7 +60,8 @@ for unit; do
     *bad*) echo "Failed to $verb $name: Unit $name has a bad unit file setting." >&2; status=1 ;;
     start-*|restart-*) echo active >"$root/active/$name" ;;
     stop-*slow*) echo deactivating >"$root/active/$name" ;;
-    stop-*) rm -f "$root/active/$name" ;;
+    stop-*) rm -f "$root/active/$name"
+      [ ! -e "$root/needing" ] || while read -r other; do rm -f "$root/active/$other"; done <"$root/needing" ;;
   esac
 done
 exit $status
@@ -173,6 +175,13 @@ pub(super) fn launch(names: &[&str], text: &str) -> Visit {
     let load = names.iter().map(|name| step(name, Action::Load { hash, install: file.has_install(), strict: false }));
     let start = names.iter().map(|name| step(name, Action::Start { count: 0 }));
     Visit { steps: load.chain(start).collect(), files: [(hash, file)].into(), ..look(5) }
+}
+
+/// A visit that replaces the file of a unit and starts it again.
+fn replace(name: &str, text: &str) -> Visit {
+    let mut visit = launch(&[name], text);
+    visit.steps.insert(0, step(name, Action::Unload));
+    visit
 }
 
 pub(super) fn look(epoch: u64) -> Visit {
@@ -309,11 +318,6 @@ fn a_unit_whose_new_file_systemd_refuses_is_not_stopped() {
     let first = "[Service]\nExecStart=/bin/true\n";
     host.visit(&launch(&["a.service", "b.service"], first));
     host.asked();
-    let replace = |name: &str, text: &str| {
-        let mut visit = launch(&[name], text);
-        visit.steps.insert(0, step(name, Action::Unload));
-        visit
-    };
     let (odd, good) = (replace("a.service", "[Service]\nType=odd\n"), replace("b.service", "[Service]\nType=exec\n"));
     let files = odd.files.clone().into_iter().chain(good.files.clone()).collect();
     let visit = Visit { steps: odd.steps.iter().chain(&good.steps).cloned().collect(), files, ..look(5) };
@@ -695,6 +699,31 @@ fn a_start_before_a_soft_reboot_does_not_count() {
     assert!(is_launched());
     fs::write(host.path("soft-reboots"), "2\n").unwrap();
     assert!(!is_launched());
+}
+
+#[test]
+fn a_unit_that_systemd_stops_with_one_that_is_replaced_counts_as_not_started() {
+    let host = Host::new();
+    let names = ["db.service", "ended.service", "web.service"];
+    host.visit(&launch(&names, "[Service]\nExecStart=/bin/true\n"));
+    fs::write(host.path("needing"), "db.service\n  web.service\n    ended.service\n  multi-user.target\n").unwrap();
+    fs::remove_file(host.path("active/ended.service")).unwrap();
+    let is_launched = |report: &Report| {
+        let units = report.observation.as_ref().unwrap().units.as_ref().unwrap();
+        names.map(|name| units.get(&unit(name)).is_some_and(|state| state.launched))
+    };
+    host.asked();
+    let replaced = host.visit(&replace("db.service", "[Service]\nExecStart=/bin/sleep 9\n"));
+    assert_eq!(is_launched(&replaced), [true, true, false], "the one that had ended before is left alone");
+    let asked = host.asked();
+    let at =
+        |call: &str| asked.iter().position(|it| it.starts_with(call)).unwrap_or_else(|| panic!("{call}: {asked:?}"));
+    let needing = at("list-dependencies --reverse --plain --all -- db.service");
+    assert!(needing < at("is-active -- web.service ended.service") && needing < at("stop -- db.service"));
+    // A unit that is unloaded for good takes the others along.
+    host.visit(&launch(&["web.service"], "[Service]\nExecStart=/bin/true\n"));
+    let unload = Visit { steps: vec![step("db.service", Action::Unload)], ..look(5) };
+    assert_eq!(is_launched(&host.visit(&unload)), [false, true, true]);
 }
 
 #[test]

@@ -368,6 +368,33 @@ fn a_volume_that_takes_its_containers_along_and_a_quadlet_file_that_systemd_does
 }
 
 #[test]
+fn the_units_that_stop_with_one_that_is_replaced_are_found_and_warned_of() {
+    let mut snapshot = cluster("app.image", "[Image]\nImage=a\n", DesiredState::Launched);
+    let others = [
+        ("data.volume", "[Volume]\nDriver=image\nImage=app.image\n"),
+        ("web.container", "[Container]\nImage=b\nVolume=data.volume:/data\n"),
+        ("probe.service", "[Unit]\nAfter=web.service\nBindsTo=a.service web.service\n[Service]\n"),
+        ("after.service", "[Unit]\nWants=web.service\nAfter=web.service\n[Service]\n"),
+    ];
+    for (unit, text) in others {
+        snapshot.units.insert(name(unit), Unit::new(file(text).hash(), DesiredState::Launched));
+        snapshot.files.insert(file(text).hash(), file(text));
+    }
+    let needing = |snapshot: &Snapshot| {
+        needing(snapshot, BTreeSet::from([name("app.image")])).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(needing(&snapshot), ["data.volume", "probe.service", "web.container"]);
+    let replace = UnitCommand { replace: true, ..with_file(Verb::Start, "app.image", "[Image]\nImage=c\n") };
+    let warning = |other: &str| format!("WARNING: Unit {other} needs app.image, so it stops and starts with it.");
+    let warnings = command_warnings(&snapshot, &[replace.clone(), command(Verb::Start, "data.volume")]);
+    assert_eq!(warnings, [warning("probe.service"), warning("web.container")]);
+    let same = UnitCommand { replace: true, ..with_file(Verb::Start, "app.image", "[Image]\nImage=a\n") };
+    assert!(command_warnings(&snapshot, &[same]).is_empty());
+    snapshot.units.get_mut(&name("data.volume")).unwrap().desired = DesiredState::Loaded;
+    assert!(needing(&snapshot).is_empty(), "it does not run by muster's order");
+}
+
+#[test]
 fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts_are_warned_of() {
     let timer = "[Timer]\nOnCalendar=daily\n";
     let mut snapshot = cluster("job.timer", timer, DesiredState::Launched);

@@ -1,7 +1,10 @@
 //! Warnings about commands that do less or more than their author may expect. Nothing is refused here.
 
+use std::collections::BTreeSet;
+
 use super::UnitCommand;
 use super::activated;
+use super::needing;
 use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
@@ -80,23 +83,40 @@ fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<Str
     warnings
 }
 
-/// Returns a warning for each Quadlet file that these commands stop although a launched unit needs it: systemd stops that unit too.
+/// Returns a warning for each unit that systemd stops together with one of these commands' units, because it needs that one. muster
+/// starts it again if that one only gets another file.
 fn stop_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
-    let is_named = |unit: &UnitName| commands.iter().any(|command| command.unit == *unit);
-    let launched = snapshot.units.iter().filter(|(_, unit)| unit.desired == DesiredState::Launched);
-    let others: Vec<(&UnitName, Requirements)> = launched
-        .filter(|(name, _)| name.is_quadlet() && !is_named(name))
-        .filter_map(|(name, _)| Some((name, Requirements::of(name, snapshot.file(name)?).ok()?.0)))
-        .collect();
-    let ends = |command: &&UnitCommand| matches!(command.verb, Verb::Stop | Verb::Unload | Verb::Destroy);
-    let stopped = commands.iter().filter(ends).filter(|command| command.unit.is_quadlet());
-    let warnings = stopped.flat_map(|UnitCommand { unit, .. }| {
-        let needing = others.iter().filter(move |(_, needs)| needs.machine_of.contains(unit));
-        needing.map(move |(other, _)| {
-            format!("WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too. `muster start {other}` starts both.")
-        })
+    let named: BTreeSet<&UnitName> = commands.iter().map(|command| &command.unit).collect();
+    let warnings = commands.iter().flat_map(|command| {
+        let UnitCommand { verb, unit, .. } = command;
+        let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
+        let affected = if ends || replaces(snapshot, command) {
+            needing(snapshot, BTreeSet::from([unit.clone()]))
+        } else {
+            BTreeSet::new()
+        };
+        let others = affected.into_iter().filter(|other| !named.contains(other));
+        let warning = |other| match verb {
+            Verb::Stop => format!(
+                "WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too. `muster start {other}` starts both."
+            ),
+            Verb::Unload | Verb::Destroy => {
+                format!("WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too.")
+            }
+            _ => format!("WARNING: Unit {other} needs {unit}, so it stops and starts with it."),
+        };
+        others.map(warning).collect::<Vec<_>>()
     });
     warnings.collect()
+}
+
+/// Reports whether a command stops a launched unit to give it another file.
+fn replaces(snapshot: &Snapshot, command: &UnitCommand) -> bool {
+    let unit = &command.unit;
+    let is_launched = snapshot.units.get(unit).is_some_and(|known| known.desired == DesiredState::Launched);
+    let local = command.file.as_ref().filter(|_| command.replace && is_launched && !unit.kind().is_group());
+    let differs = |before: &UnitFile, after: &UnitFile| before.hash() != after.hash() && !after.reloads_after(before);
+    snapshot.file(unit).zip(local).is_some_and(|(before, local)| differs(before, &local.file))
 }
 
 /// Returns a warning for each option of `[Unit]` that names a Quadlet file, which systemd does not know by this name.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::core::model::Action;
 use crate::core::model::ChoiceReason;
 use crate::core::model::Event;
 use crate::core::model::EventKind;
@@ -14,6 +15,7 @@ use crate::core::model::HealthEvidence;
 use crate::core::model::HealthReason;
 use crate::core::model::HealthRecord;
 use crate::core::model::HoldDown;
+use crate::core::model::LoadState;
 use crate::core::model::Machine;
 use crate::core::model::Outcome;
 use crate::core::model::Phase;
@@ -407,6 +409,26 @@ fn a_container_that_waits_for_its_image_names_the_image_the_machine_and_the_time
     let kinds = units_not_running(&snapshot, NOW).into_iter().filter(|(unit, ..)| **unit == name);
     let kinds: Vec<_> = kinds.map(|(.., reason)| (reason.kind(), reason.is_in_progress())).collect();
     assert_eq!(kinds, [(TroubleKind::Pulling, true)]);
+}
+
+#[test]
+fn a_container_whose_machine_has_yet_to_load_a_file_that_it_names_waits_for_that_file() {
+    let mut snapshot = cluster("");
+    place(&mut snapshot);
+    let placement = snapshot.placements.remove(&web()).unwrap();
+    for (name, text) in [("web.container", "[Container]\nImage=app.image\n"), ("app.image", "[Image]\nImage=a\n")] {
+        let file = Arc::new(UnitFile::parse(text).unwrap());
+        let name: UnitName = name.parse().unwrap();
+        snapshot.units.insert(name.clone(), Unit::new(file.hash(), DesiredState::Launched));
+        snapshot.files.insert(file.hash(), file);
+        snapshot.placements.insert(name, placement.clone());
+    }
+    let name = "web.container".parse().unwrap();
+    let why = explain(&snapshot, &name, NOW).unwrap().not_running;
+    assert_eq!(why.first().unwrap().to_string(), "it waits for app.image, which m1 has not loaded yet");
+    assert!(why.first().unwrap().is_in_progress());
+    snapshot.placements.remove(&"app.image".parse::<UnitName>().unwrap());
+    assert_ne!(explain(&snapshot, &name, NOW).unwrap().not_running, why, "a file that is elsewhere is another trouble");
 }
 
 #[test]

@@ -174,6 +174,7 @@ impl Reconciler {
         if self.snapshot.leases.contains_key(&machine) {
             keep_units(&mut steps, UNITS_BESIDE_LEASE);
         }
+        self.keep_complete(machine, &mut steps);
         steps
     }
 

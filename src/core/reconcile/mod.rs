@@ -18,6 +18,7 @@ mod foreign_units;
 mod health;
 mod leases;
 pub mod machine_view;
+mod needed_units;
 mod outbox;
 mod placing;
 mod probing;

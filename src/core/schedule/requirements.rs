@@ -81,8 +81,17 @@ impl RequirementsIndex {
 
     /// Returns the requirements of a unit, if its file is there and valid.
     pub fn get(&self, unit: &UnitName) -> Option<&Requirements> {
+        self.grouped_or(unit, || self.read(unit)?.as_ref().ok())
+    }
+
+    /// Returns the requirements of a unit with those of its application; its own ones if it belongs to none.
+    fn grouped_or<'s>(
+        &'s self,
+        unit: &UnitName,
+        own: impl FnOnce() -> Option<&'s Requirements>,
+    ) -> Option<&'s Requirements> {
         let grouped = if self.grouped.is_empty() { None } else { self.grouped.get(unit) };
-        grouped.or_else(|| self.read(unit)?.as_ref().ok())
+        grouped.or_else(own)
     }
 
     /// Reports whether a unit is global: it runs on every machine that fits and has no placement.
@@ -107,7 +116,7 @@ impl RequirementsIndex {
 
     /// Returns every unit with valid requirements, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&UnitName, &Requirements)> {
-        self.units.keys().filter_map(|unit| Some((unit, self.get(unit)?)))
+        self.units.iter().filter_map(|(unit, (_, read))| Some((unit, self.grouped_or(unit, || read.as_ref().ok())?)))
     }
 
     fn read(&self, unit: &UnitName) -> Option<&Result<Requirements, BadRequirements>> {

@@ -56,3 +56,4 @@ pub use podman::PodmanNeed;
 pub use podman::PodmanVersion;
 pub use quadlet::ImagePull;
 pub use quadlet::fault as quadlet_fault;
+pub use quadlet::needed as needed_quadlets;

@@ -24,7 +24,7 @@ const NAMING: [(&str, &str, &[UnitType]); 9] = [
 ];
 
 /// Returns the Quadlet files that must be on the machine of this one: Podman translates their names when it makes the service.
-pub(super) fn needed(file: &UnitFile) -> BTreeSet<UnitName> {
+pub fn needed(file: &UnitFile) -> BTreeSet<UnitName> {
     let names = NAMING.iter().flat_map(|(section, option, types)| {
         // Options of a volume or a network follow its name after a colon.
         let values = file.values(section, option).filter_map(|value| value.split(':').next());

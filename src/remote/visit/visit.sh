@@ -297,11 +297,42 @@ m_stop() {
   done
   [ $# -eq 0 ] || rm -f -- "$@"
 }
+# Sets `m_needing` to the started units that are active and that need these: systemd stops them too.
+m_find_needing() {
+  m_others=
+  for m_u in "$m_run"/launched/*; do
+    case " $* " in *" ${m_u##*/} "*) ;; *) [ ! -e "$m_u" ] || m_others=y ;; esac
+  done
+  [ -n "$m_others" ] || return 0
+  while read -r m_u; do
+    case " $*$m_needing" in *" $m_u "*) continue ;; esac
+    [ ! -e "$m_run/launched/$m_u" ] || m_needing="$m_needing$m_u "
+  done <<M_EOF
+$(systemctl list-dependencies --reverse --plain --all -- "$@" 2>/dev/null)
+M_EOF
+  m_keep_if up $m_needing
+}
+# Sets `m_needing` to those of these units that are active ($1 = up) or that are not ($1 = down).
+m_keep_if() {
+  m_needing=" " m_wanted=$1; shift
+  [ $# -gt 0 ] || return 0
+  m_live=$(systemctl is-active -- "$@" 2>/dev/null)
+  for m_u in "$@"; do
+    m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}
+    case $m_state in active|activating|reloading|refreshing) m_state=up ;; *) m_state=down ;; esac
+    [ $m_state != "$m_wanted" ] || m_needing="$m_needing$m_u "
+  done
+}
 # A unit that is still stopping keeps its file: the next visit unloads it. So does one whose stop has to wait for others.
+# Other units that systemd stops because they need one of these, which gets another file, count as not started: they are started again.
 m_unload() {
   for m_u in "$@"; do shift; m_may "$m_u" && set -- "$@" "$m_u"; done
   [ $# -gt 0 ] || return 0
+  m_needing=" "
+  for m_u in "$@"; do [ ! -e "$m_run/new/$m_u" ] || { m_find_needing "$@"; break; }; done
   m_stop unload "$@"
+  m_keep_if down $m_needing
+  for m_u in $m_needing; do rm -f -- "$m_run/launched/$m_u"; done
   m_live=$(systemctl is-active -- "$@" 2>/dev/null)
   for m_u in "$@"; do
     shift; m_state=${m_live%%"$m_nl"*} m_live=${m_live#*"$m_nl"}

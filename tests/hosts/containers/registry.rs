@@ -23,7 +23,7 @@ ip -4 -oneline address show dev host0 | busybox awk '{ sub(/\/.*/, "", $4); prin
 fn with_registry() -> Option<(TemporaryLab, String)> {
     let lab = lab_with(&["podman", "crun", "busybox-static", "docker-registry"])?;
     let address = format!("{}:5000", ssh(&lab, HOSTS[0], REGISTRY));
-    push(&lab, 1);
+    push(&lab, 1, "1");
     with_identity(&lab, &["secret", "init", "--name", "operator"]).ok();
     let login = lab.dir().join("login.json");
     // The base64 of `admin:a-password`.
@@ -33,11 +33,11 @@ fn with_registry() -> Option<(TemporaryLab, String)> {
     Some((lab, address))
 }
 
-/// Pushes another image under the same name each time. The host forgets the image: where an image was made, it has another digest
-/// than in the registry.
-fn push(lab: &TemporaryLab, number: u32) {
+/// Pushes another image each time, with this tag. The host forgets the image: where an image was made, it has another digest than in
+/// the registry.
+fn push(lab: &TemporaryLab, number: u32, tag: &str) {
     let made = BOX.replace("tar -C", &format!("touch $d/{number} && tar -C"));
-    let push = "podman push --quiet --tls-verify=false localhost/box:1 docker://127.0.0.1:5000/box:1";
+    let push = format!("podman push --quiet --tls-verify=false localhost/box:1 docker://127.0.0.1:5000/box:{tag}");
     ssh(lab, HOSTS[0], &format!("{made} && {push} && podman rmi localhost/box:1 >/dev/null"));
 }
 
@@ -56,7 +56,7 @@ fn a_container_goes_back_to_its_image_although_the_tag_names_another_one() {
     let home = runs_away_from(&lab, "web.container", "", LIMIT);
     let image = || ssh(&lab, &home, "podman container inspect --format '{{.Image}} {{.ImageDigest}}' systemd-web");
     let first = image();
-    push(&lab, 2);
+    push(&lab, 2, "1");
     unit_file(&lab, "web.container", &container("Pull=newer"));
     with_identity(&lab, &["start", "--replace", &web]).ok();
     let second = image();
@@ -78,13 +78,26 @@ fn a_container_goes_back_to_its_image_although_the_tag_names_another_one() {
 #[ignore = "it needs an image with Podman: scripts/night runs it"]
 fn an_image_file_pulls_from_a_registry_and_a_wrong_login_is_told() {
     let Some((lab, registry)) = with_registry() else { return };
-    let text = format!("[Image]\nImage={registry}/box:1\nTLSVerify=false\n[X-Muster]\nRegistryLogin=registry\n");
-    let app = unit_file(&lab, "app.image", &text);
+    push(&lab, 2, "2");
+    let text =
+        |tag| format!("[Image]\nImage={registry}/box:{tag}\nTLSVerify=false\n[X-Muster]\nRegistryLogin=registry\n");
+    let app = unit_file(&lab, "app.image", &text("1"));
     let web = unit_file(&lab, "web.container", &pulled("app.image", ""));
     with_identity(&lab, &["start", &app, &web]).ok();
     let home = runs_away_from(&lab, "web.container", "", LIMIT);
-    let name = ssh(&lab, &home, "podman container inspect --format '{{.ImageName}}' systemd-web");
-    assert_eq!(name, format!("{registry}/box:1"));
+    let image = || ssh(&lab, &home, "podman container inspect --format '{{.ImageName}}' systemd-web");
+    assert_eq!(image(), format!("{registry}/box:1"));
+    unit_file(&lab, "app.image", &text("2"));
+    with_identity(&lab, &["start", "--replace", &app]).ok();
+    assert_eq!(
+        (image(), runs_away_from(&lab, "web.container", "", LIMIT)),
+        (format!("{registry}/box:2"), home.clone())
+    );
+    with_identity(&lab, &["revert", "app.image"]).ok();
+    assert_eq!(
+        (image(), runs_away_from(&lab, "web.container", "", LIMIT)),
+        (format!("{registry}/box:1"), home.clone())
+    );
     with_identity(&lab, &["drain", &home]).ok();
     assert_ne!(runs_away_from(&lab, "web.container", &home, LIMIT), home);
     with_identity(&lab, &["destroy", "web.container", "app.image"]).ok();

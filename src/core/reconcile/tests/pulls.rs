@@ -195,3 +195,51 @@ fn the_next_leader_goes_on_with_a_pull_and_a_stop_ends_the_wait() {
     stage.seconds(2);
     assert!(!stage.reconciler.is_pulling() && stage.is_at_rest());
 }
+
+/// Wants a container of the image of `app.image`, which machines pull.
+fn want_with_image_file(image: &str, more: &str) -> impl FnOnce(&mut Snapshot) {
+    let files = [
+        ("app.image", format!("[Image]\nImage=docker.io/library/{image}\n")),
+        (WEB, format!("[Container]\nImage=app.image\nVolume=data.volume:/data\n{more}\n")),
+        ("data.volume", "[Volume]\n".to_owned()),
+    ];
+    move |snapshot| files.iter().for_each(|(name, text)| want(snapshot, name, text))
+}
+
+#[test]
+fn a_container_waits_for_the_files_that_it_names_and_for_no_others() {
+    let mut stage = Stage::new(1, |_| {});
+    stage.pull_time = Some(PULL);
+    let first = stage.learn(want_with_image_file("nginx:1", ""));
+    assert_eq!(first, ["load app on m1", "load data on m1", "start app on m1", "start data on m1"]);
+    let waiting = stage.seconds(119);
+    assert!(!waiting.iter().any(|step| step.contains("web")), "{waiting:?}");
+    let done = stage.wait(SECOND);
+    assert_eq!(done, ["load app on m1", "start app on m1", "load web on m1", "start web on m1"]);
+    assert!(runs_on(&stage, 1) && stage.is_at_rest());
+    // A volume is loaded in the same visit.
+    let both = stage.learn(|snapshot| {
+        want(snapshot, "b.volume", "[Volume]\n");
+        want(snapshot, "a.pod", "[Pod]\nVolume=b.volume:/b\n");
+    });
+    assert_eq!(both, ["load a on m1", "load b on m1", "start a on m1", "start b on m1"]);
+    assert!(stage.is_at_rest());
+}
+
+#[test]
+fn a_container_that_is_replaced_together_with_its_image_file_runs_on_while_the_image_is_pulled() {
+    let mut stage = Stage::new(1, |_| {});
+    stage.learn(want_with_image_file("nginx:1", ""));
+    stage.pull_time = Some(PULL);
+    stage.learn(want_with_image_file("nginx:2", "Exec=serve"));
+    for _ in 0..119 {
+        let steps = stage.wait(SECOND);
+        assert!(runs_on(&stage, 1) && !steps.iter().any(|step| step.contains("web")), "{steps:?}");
+    }
+    let steps = stage.seconds(2);
+    assert_eq!(steps[3..], ["unload web on m1", "load web on m1", "start web on m1"], "{steps:?}");
+    // A stop waits for nothing.
+    stage.learn(want_with_image_file("nginx:3", "Exec=more"));
+    let steps = stage.learn(|snapshot| snapshot.units.get_mut(&unit(WEB)).unwrap().desired = DesiredState::Inactive);
+    assert!(steps.contains(&"unload web on m1".to_owned()) && !runs_on(&stage, 1), "{steps:?}");
+}
