@@ -19,11 +19,13 @@ use super::visit::Host;
 use super::visit::file;
 use super::visit::launch;
 use super::visit::look;
+use super::visit::replace;
 use super::visit::run_shell;
 use super::visit::step;
 use super::visit::unit;
 
-/// Makes a service of each file, and refuses one with an unknown key. The first folder with a file of a name counts.
+/// Makes a service of each file, and refuses one with an unknown key. The first folder with a file of a name counts. The service of
+/// a container has the text of the `.image` file that it names.
 const GENERATOR: &str = r#"#!/bin/sh
 for word; do case $word in -*) ;; *) out=$word ;; esac; done
 IFS=: seen=' '
@@ -36,8 +38,11 @@ for folder in $QUADLET_UNIT_DIRS; do for file in "$folder"/*; do
     echo "quadlet-generator[7]: converting \"$name\": unsupported key 'Odd' in group 'Container' in $file" >&2
     continue
   fi
-  case $name in *.container) service=${name%.container} ;; *.volume) service=${name%.volume}-volume ;; esac
-  { printf '%s\n' '[Unit]' "SourcePath=$file" '[Service]' ExecStart=/bin/true; cat "$file"; } >"$out/$service.service"
+  case $name in *.container) service=${name%.container} ;; *) service=${name%.*}-${name##*.} ;; esac
+  named=$(sed -n 's/^Image=\(.*\.image\)$/\1/p' "$file") first=
+  for other in $QUADLET_UNIT_DIRS; do [ -n "$first" ] || [ ! -e "$other/$named" ] || first=$other/$named; done
+  { printf '%s\n' '[Unit]' "SourcePath=$file" '[Service]' ExecStart=/bin/true
+    cat "$file" ${named:+"$first"}; } >"$out/$service.service"
 done; done
 "#;
 
@@ -118,12 +123,6 @@ pub(crate) fn end_pull(host: &Host, killed: bool) {
 /// Returns what a look sees of a unit.
 fn seen(host: &Host, name: &str) -> Option<UnitState> {
     host.visit(&look(5)).observation.unwrap().units.unwrap().remove(&unit(name))
-}
-
-fn replace(name: &str, text: &str) -> Visit {
-    let mut visit = launch(&[name], text);
-    visit.steps.insert(0, step(name, Action::Unload));
-    visit
 }
 
 fn names(host: &Host, folder: &str) -> Vec<String> {
@@ -430,4 +429,25 @@ fn a_service_of_podman_that_a_user_has_changed_is_written_again() {
     host.visit(&launch(&["web.container"], WEB));
     assert_eq!(fs::read_to_string(&service).unwrap(), made);
     assert_eq!(seen(&host, "web.container").unwrap().hash, file(WEB).hash());
+}
+
+#[test]
+fn a_container_whose_service_has_what_another_file_says_is_loaded_again_when_that_file_changes() {
+    let host = host_with_podman();
+    let image = |text: &str| launch(&["app.image"], text);
+    host.visit(&image("[Image]\nImage=localhost/a:1\nPolicy=never\n"));
+    host.visit(&launch(&["web.container"], "[Container]\nImage=app.image\n"));
+    host.visit(&launch(&["other.container"], WEB));
+    let before = fs::read(host.path("run/fleet/units/other.service")).unwrap();
+    host.visit(&replace("app.image", "[Image]\nImage=localhost/a:2\nPolicy=never\n"));
+    assert_eq!(seen(&host, "web.container").unwrap().hash, Hash::NONE);
+    assert_eq!(seen(&host, "other.container").unwrap().hash, file(WEB).hash());
+    assert_eq!(fs::read(host.path("run/fleet/units/other.service")).unwrap(), before);
+    host.visit(&launch(&["web.container"], "[Container]\nImage=app.image\n"));
+    assert_ne!(seen(&host, "web.container").unwrap().hash, Hash::NONE);
+    let service = fs::read_to_string(host.path("run/fleet/units/web.service")).unwrap();
+    assert!(service.contains("localhost/a:2") && !service.contains("localhost/a:1"), "{service}");
+    // A file that changes nothing about it changes nothing.
+    host.visit(&replace("app.image", "[Image]\nImage=localhost/a:2\nPolicy=never\n"));
+    assert_ne!(seen(&host, "web.container").unwrap().hash, Hash::NONE);
 }

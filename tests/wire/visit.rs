@@ -178,7 +178,7 @@ pub(super) fn launch(names: &[&str], text: &str) -> Visit {
 }
 
 /// A visit that replaces the file of a unit and starts it again.
-fn replace(name: &str, text: &str) -> Visit {
+pub(super) fn replace(name: &str, text: &str) -> Visit {
     let mut visit = launch(&[name], text);
     visit.steps.insert(0, step(name, Action::Unload));
     visit

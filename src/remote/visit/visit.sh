@@ -133,6 +133,21 @@ m_take() {
   m_text=$(sed "s,^SourcePath=.*,SourcePath=$m_quadlets/$2," "$m_run/generated/$1") && m_write "$1" "$m_text$m_nl" &&
     m_sum=$(printf '%s\n' "$m_text" | sha1sum) && m_pairs="$m_pairs$1=$2=${m_sum%% *} "
 }
+# The service of a Quadlet file also has what the files say that this one names. If Podman would make another service now, the present
+# one counts as changed, so that it is loaded again.
+m_outdate() {
+  for m_u in "$m_run"/generated/*; do
+    m_u=${m_u##*/}
+    case $m_fresh in *" $m_u "*) continue ;; esac
+    if m_quadlet_of "$m_u"; then set -- "$@" "$m_u"; fi
+  done
+  [ $# -gt 0 ] || return 0
+  while read -r m_new m_u; do
+    m_quadlet_of "$m_u" && [ "$m_sum" != "$m_new" ] && printf '%s %040d\n' "$m_q" 0 >"$m_run/files/$m_u"
+  done <<M_EOF
+$(cd "$m_run/generated" && sha1sum -- "$@")
+M_EOF
+}
 # Says which image each of these services runs: the tag in its file may name another one later. Podman's services
 # leave the id of their container in a file.
 m_images() {
@@ -239,6 +254,7 @@ m_load_files() {
     m_sum=${m_q#*=} m_q=${m_q%=*}
     m_out=$(mv -f -- "$m_run/quadlet/$m_q" "$m_quadlets/" 2>&1) && printf '%s\n' "$m_q $m_sum" >"$m_run/files/$m_u" || m_said "load $m_u" "$m_out"
   done
+  [ -z "$m_staged" ] || m_outdate
   [ "$m_besides" = ' ' ] || m_lay_beside
   [ "$m_secrets" = ' ' ] || m_lay_secrets
   m_each load "$m_link" "$@"
