@@ -23,8 +23,11 @@ use crate::runner::ClusterContext;
 /// How many units hosts are asked about.
 const UNITS: usize = 20;
 
-/// How many lines of the journal are read for a unit.
+/// How many lines of the journal are shown for a unit.
 const LINES: usize = 3;
+
+/// How many messages are read for it. Podman logs several about each container that ends.
+const MESSAGES: usize = 12;
 
 /// How long a host may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -90,12 +93,13 @@ async fn ask(context: &ClusterContext, target: Target, unit: UnitName, restarts:
 /// and for the latest ends of its process, because systemd has forgotten them while the next process runs.
 fn script(unit: &str, restarts: bool) -> String {
     let show = format!("systemctl show --property=Result,ExecMainCode,ExecMainStatus,NRestarts -- {unit}");
-    let journal = "journalctl --quiet --no-pager --output cat";
-    let of_unit = format!("{journal} --lines {LINES} _SYSTEMD_UNIT={unit}");
+    let journal = "journalctl --quiet --no-pager --output";
+    let read = format!("{journal} json --output-fields=MESSAGE,PODMAN_EVENT --lines {MESSAGES}");
+    let of_unit = format!("{read} _SYSTEMD_UNIT={unit}");
     let property = |name: &str| format!("$(systemctl show --property={name} --value -- {unit})");
     let (ends, words) = if restarts {
         let ends =
-            format!("{journal} --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; ");
+            format!("{journal} cat --boot --lines 2 _PID=1 UNIT={unit} MESSAGE_ID={EXITED} MESSAGE_ID={RESTARTED}; ");
         (ends, format!("words=$({of_unit})"))
     } else {
         let (run, start) = (property("InvocationID"), property("InactiveExitTimestamp"));
@@ -104,7 +108,7 @@ fn script(unit: &str, restarts: bool) -> String {
     };
     format!(
         "timeout 2 journalctl --sync\n{show}; {ends}echo; {words}\n\
-         [ -n \"$words\" ] || words=$({journal} --lines {LINES} --unit {unit})\n\
+         [ -n \"$words\" ] || words=$({read} --unit {unit})\n\
          printf '%s\\n' \"$words\""
     )
 }
@@ -135,8 +139,25 @@ fn details(answer: &str, restarts: bool) -> Vec<String> {
         times => ended.push(format!("systemd has restarted it {times} times")),
     }
     let ended = Some(ended.join(", ")).filter(|text| !text.is_empty());
-    let journal = journal.lines().filter(|line| !line.is_empty()).take(LINES).map(|line| format!("{JOURNAL}{line}"));
+    let journal = words(journal).into_iter().map(|line| format!("{JOURNAL}{line}"));
     ended.into_iter().chain(journal).map(|line| sanitize::truncate(&line, sanitize::MESSAGE_LIMIT)).collect()
+}
+
+/// Returns the last words of a unit in entries of the journal (systemd.journal-fields(7)). What Podman logs about a container, such as
+/// `container died`, is none of them.
+fn words(entries: &str) -> Vec<String> {
+    let entries = entries.lines().filter_map(|entry| serde_json::from_str::<serde_json::Value>(entry).ok());
+    let messages = entries.filter(|entry| entry.get("PODMAN_EVENT").is_none()).filter_map(|entry| message(&entry));
+    let lines = messages.flat_map(|message| message.lines().map(str::to_owned).collect::<Vec<_>>());
+    let mut lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    lines.split_off(lines.len().saturating_sub(LINES))
+}
+
+/// Returns the message of an entry. journalctl(1) writes one that is not UTF-8 as an array of its bytes.
+fn message(entry: &serde_json::Value) -> Option<String> {
+    let message = entry.get("MESSAGE")?;
+    let bytes = || message.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect::<Option<Vec<u8>>>();
+    message.as_str().map(str::to_owned).or_else(|| Some(String::from_utf8_lossy(&bytes()?).into_owned()))
 }
 
 /// Leaves out the lines of the journal that the problem says already, and those that repeat.
@@ -176,8 +197,12 @@ mod tests {
 
     #[test]
     fn an_answer_becomes_the_result_and_the_lines_of_the_journal() {
-        let answer = "Result=exit-code\nNRestarts=0\nExecMainCode=1\nExecMainStatus=203\n\none\ntwo\u{1b}[31m\n";
-        assert_eq!(details(answer, false), ["exit code 203", "journal: one", "journal: two\u{fffd}[31m"]);
+        let answer = "Result=exit-code\nNRestarts=0\nExecMainCode=1\nExecMainStatus=203\n\n\
+                      {\"MESSAGE\":\"zero\"}\n{\"MESSAGE\":\"one\\n\\n\"}\n{\"MESSAGE\":[116,119,111,255]}\n\
+                      {\"MESSAGE\":\"container died 1f2e\",\"PODMAN_EVENT\":\"died\"}\n{\"MESSAGE\":null}\nnoise\n\
+                      {\"MESSAGE\":\"three\\u001b[31m\"}\n";
+        let shown = ["exit code 203", "journal: one", "journal: two\u{fffd}", "journal: three\u{fffd}[31m"];
+        assert_eq!(details(answer, false), shown);
         let killed = "Result=watchdog\nNRestarts=7\nExecMainCode=3\nExecMainStatus=6\n\n";
         assert_eq!(details(killed, false), ["signal 6, result watchdog, systemd has restarted it 7 times"]);
         // A timer has no processes.
@@ -188,7 +213,7 @@ mod tests {
     #[test]
     fn a_unit_that_is_restarted_again_and_again_has_the_end_of_its_last_process() {
         let answer = |code: &str, messages: &str| {
-            format!("Result=success\nNRestarts=4\nExecMainCode={code}\nExecMainStatus=0\n{messages}\nlast words\n")
+            format!("Result=success\nNRestarts=4\nExecMainCode={code}\nExecMainStatus=0\n{messages}\n{{\"MESSAGE\":\"last words\"}}\n")
         };
         let first = |code: &str, messages: &str| {
             let details = details(&answer(code, messages), true);
@@ -237,12 +262,10 @@ mod tests {
     #[test]
     fn a_host_is_asked_for_the_words_of_the_last_run_or_of_any_run_of_a_unit_that_is_restarted() {
         let (once, again) = (script("a.service", false), script("a.service", true));
-        assert!(once.contains("--lines 3 _SYSTEMD_UNIT=a.service _SYSTEMD_INVOCATION_ID=$("), "{once}");
-        assert!(once.contains(
-            "|| words=$(journalctl --quiet --no-pager --output cat --lines 3 _SYSTEMD_UNIT=a.service --since"
-        ));
+        assert!(once.contains("--lines 12 _SYSTEMD_UNIT=a.service _SYSTEMD_INVOCATION_ID=$("), "{once}");
+        assert!(once.contains("|| words=$(journalctl ") && once.contains("--lines 12 _SYSTEMD_UNIT=a.service --since"));
         assert!(again.contains("_PID=1 UNIT=a.service MESSAGE_ID="), "{again}");
-        assert!(again.contains("--lines 3 _SYSTEMD_UNIT=a.service)"), "{again}");
+        assert!(again.contains("--lines 12 _SYSTEMD_UNIT=a.service)"), "{again}");
         assert!([once, again].iter().all(|script| script.contains("|| words=$(journalctl ")));
     }
 }

@@ -142,7 +142,7 @@ async fn start_a_global_unit(context: &ClusterContext, fleet: &Fleet) -> Vec<Str
         fleet.0["core-02"].is_asked().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let listed = "agent.service loaded failed failed An agent\n";
-        fleet.0["core-02"].report(listed, "ExecMainCode=1\nExecMainStatus=7\n\nno disk\n");
+        fleet.0["core-02"].report(listed, "ExecMainCode=1\nExecMainStatus=7\n\n{\"MESSAGE\":\"no disk\"}\n");
     };
     let mut on_progress = |_: Progress<'_>| ();
     let started = Box::pin(verb::execute(context, Verb::Start, &start, timeouts, &mut on_progress));

@@ -231,6 +231,14 @@ fn etcd_status(at: &Ground, host: &str) -> Vec<String> {
     status.split(", ").map(str::to_owned).collect()
 }
 
+/// Returns how many entries an etcd member has in its log, if it answers.
+pub(super) fn etcd_index(at: &Ground, host: &str) -> Option<u64> {
+    let end = format!("{}:2379", at.lab.host(host).unwrap().address);
+    let args = ["--command-timeout=1s", "--endpoints", &end, "endpoint", "status", "-w", "simple"];
+    let said = run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(args));
+    said.out.split(", ").nth(7)?.parse().ok()
+}
+
 /// Returns the host of etcd's leader.
 fn etcd_leader(at: &Ground) -> String {
     let leads = |host: &&muster::lab::Host| etcd_status(at, &host.name)[4] == "true";

@@ -67,6 +67,12 @@ struct Ground {
     prepare: Option<&'static str>,
 }
 
+/// Reports whether all servers of etcd have about as many records: some are written meanwhile.
+fn is_together(indexes: &[Option<u64>]) -> bool {
+    let known: Vec<u64> = indexes.iter().copied().flatten().collect();
+    known.len() == indexes.len() && known.iter().max().zip(known.iter().min()).is_some_and(|(most, least)| most - least < 5)
+}
+
 /// Writes the file of a unit and returns its path.
 type WriteUnit = fn(&Lab, &str) -> String;
 
@@ -144,6 +150,11 @@ impl Ground {
         let leader = || self.said(&["lock", "show"])["epoch"].as_u64();
         let all = |(leader, granted): &(Option<u64>, Vec<u64>)| granted.iter().all(|epoch| Some(*epoch) == *leader);
         until("the leader has granted all leases", LIMIT, || (leader(), granted()), all);
+        // A server of etcd that was cut off takes long to find the others again. Until then it is a second fault.
+        if self.disk.is_none() {
+            let indexes = || self.lab.hosts().iter().map(|host| acts::etcd_index(self, &host.name)).collect::<Vec<_>>();
+            until("all servers of etcd have the same records", LIMIT * 2, indexes, |all| is_together(all));
+        }
     }
 
     /// Returns the epoch of the leader that granted a host's lease, if the host has a lease.
