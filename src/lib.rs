@@ -11,6 +11,7 @@ pub mod difference;
 pub mod discovery;
 pub mod inventory;
 pub mod lab;
+pub mod metrics;
 pub mod playbook;
 pub mod remote;
 pub mod runner;

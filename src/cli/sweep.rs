@@ -1,7 +1,13 @@
 //! `muster sweep`: observes every machine once, repairs what it can and reports the rest.
 
+mod textfile;
+
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
+
+use textfile::Textfile;
 
 use super::Context;
 use super::duration;
@@ -18,6 +24,7 @@ use crate::control::problems::folding;
 use crate::control::sweep;
 use crate::control::sweep::SweepOptions;
 use crate::control::sweep::SweepResult;
+use crate::control::sweep::Swept;
 use crate::control::timing;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::lease::LeasePolicy;
@@ -55,6 +62,11 @@ pub(super) struct SweepArgs {
     /// Print the problems as JSON
     #[arg(long, short = 'o', value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
+    /// Write metrics to this file at the end, for the textfile collector of node_exporter
+    ///
+    /// The name must end in .prom. Another program never reads half a file. docs/metrics.md lists the metrics.
+    #[arg(long, value_name = "PATH", value_parser = textfile::parse)]
+    textfile: Option<PathBuf>,
     #[command(flatten)]
     failover: FailoverPolicyArgs,
     #[command(flatten)]
@@ -75,8 +87,46 @@ pub(super) fn policy(
     Ok((Timing { lease: lease.transpose()?, ..timing(detection) }, policy))
 }
 
-/// Runs `muster sweep`.
+/// Runs `muster sweep`, and writes the metrics.
 pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult {
+    let textfile = args.textfile.as_deref().map(Textfile::begin).transpose()?;
+    let began = Instant::now();
+    let (result, swept) = run(context, args).await;
+    let written = textfile.map_or(Ok(()), |file| file.finish(began.elapsed(), &result, swept.as_ref()));
+    // The error of the sweep itself says more.
+    result.and_then(|status| written.map(|()| status))
+}
+
+/// Runs a sweep. Returns how it ended, and what it leaves if it has observed the machines.
+async fn run(context: &Context, args: &SweepArgs) -> (CommandResult, Option<Swept>) {
+    let settings = &context.settings;
+    let error = match observe(context, args).await {
+        Ok(SweepResult::Found(swept)) => {
+            return (Ok(conclude(context, args, &swept.problems, ExitStatus::Failed)), Some(swept));
+        }
+        Ok(SweepResult::NothingReachable(swept)) => {
+            return (Ok(conclude(context, args, &swept.problems, ExitStatus::Unreachable)), Some(swept));
+        }
+        Ok(SweepResult::NoMachines) => {
+            let text = messages::no_machines(&settings.token, &settings.store);
+            CommandError::usage(text).hint("Add hosts with `muster join`.").hint(
+                "If hosts have joined: they are in another store or under another token. cron and systemd do not \
+                     read the muster.toml of the folder where you work. Name it with `--config FILE`.",
+            )
+        }
+        Ok(SweepResult::Busy(holder)) => CommandError::unreachable(messages::busy(&holder)).hint(
+            "No host was observed. Wait longer with `--lock-wait`. If the leader hangs, see `muster lock take --help`.",
+        ),
+        Ok(SweepResult::Deposed) => CommandError::unreachable("another process took leadership")
+            .hint("The new leader, or the next sweep, does the rest."),
+        Ok(SweepResult::Stopped) => CommandError::interrupted("interrupted: the next sweep continues"),
+        Err(error) => error,
+    };
+    (Err(error), None)
+}
+
+/// Observes every machine and repairs what can be repaired, and prints what happens.
+async fn observe(context: &Context, args: &SweepArgs) -> Result<SweepResult, CommandError> {
     let settings = &context.settings;
     let (timing, failover_policy) = policy(settings, &args.failover, args.schedule)?;
     if timing.lease.is_none() && args.failover.has_lease() {
@@ -104,27 +154,11 @@ pub(super) async fn sweep(context: &Context, args: &SweepArgs) -> CommandResult 
     let swept = sweep::sweep(&cluster, options, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
     let remaining = match &swept {
-        Ok(SweepResult::Found(found) | SweepResult::NothingReachable(found)) => found.as_slice(),
+        Ok(SweepResult::Found(swept) | SweepResult::NothingReachable(swept)) => swept.problems.as_slice(),
         _ => &[],
     };
     ui::result(&lines.left(remaining));
-    match swept? {
-        SweepResult::Found(found) => Ok(conclude(context, args, &found, ExitStatus::Failed)),
-        SweepResult::NothingReachable(found) => Ok(conclude(context, args, &found, ExitStatus::Unreachable)),
-        SweepResult::NoMachines => {
-            let text = messages::no_machines(&settings.token, &settings.store);
-            Err(CommandError::usage(text).hint("Add hosts with `muster join`.").hint(
-                "If hosts have joined: they are in another store or under another token. cron and systemd do not \
-                     read the muster.toml of the folder where you work. Name it with `--config FILE`.",
-            ))
-        }
-        SweepResult::Busy(holder) => Err(CommandError::unreachable(messages::busy(&holder)).hint(
-            "No host was observed. Wait longer with `--lock-wait`. If the leader hangs, see `muster lock take --help`.",
-        )),
-        SweepResult::Deposed => Err(CommandError::unreachable("another process took leadership")
-            .hint("The new leader, or the next sweep, does the rest.")),
-        SweepResult::Stopped => Err(CommandError::interrupted("interrupted: the next sweep continues")),
-    }
+    Ok(swept?)
 }
 
 /// Reports whether the sweep prints what it waits for once a machine is not alive: it waits long for that machine, and prints

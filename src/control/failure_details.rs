@@ -156,7 +156,8 @@ fn words(entries: &str) -> Vec<String> {
 /// Returns the message of an entry. journalctl(1) writes one that is not UTF-8 as an array of its bytes.
 fn message(entry: &serde_json::Value) -> Option<String> {
     let message = entry.get("MESSAGE")?;
-    let bytes = || message.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect::<Option<Vec<u8>>>();
+    let bytes =
+        || message.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect::<Option<Vec<u8>>>();
     message.as_str().map(str::to_owned).or_else(|| Some(String::from_utf8_lossy(&bytes()?).into_owned()))
 }
 
@@ -213,7 +214,9 @@ mod tests {
     #[test]
     fn a_unit_that_is_restarted_again_and_again_has_the_end_of_its_last_process() {
         let answer = |code: &str, messages: &str| {
-            format!("Result=success\nNRestarts=4\nExecMainCode={code}\nExecMainStatus=0\n{messages}\n{{\"MESSAGE\":\"last words\"}}\n")
+            format!(
+                "Result=success\nNRestarts=4\nExecMainCode={code}\nExecMainStatus=0\n{messages}\n{{\"MESSAGE\":\"last words\"}}\n"
+            )
         };
         let first = |code: &str, messages: &str| {
             let details = details(&answer(code, messages), true);

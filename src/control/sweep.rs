@@ -62,15 +62,24 @@ pub struct SweepOptions {
     pub lock_wait: Duration,
 }
 
+/// What a sweep leaves.
+#[derive(Debug)]
+pub struct Swept {
+    /// The problems that remain.
+    pub problems: Vec<Problem>,
+    /// The records of the cluster at its end.
+    pub snapshot: Box<Snapshot>,
+}
+
 /// The outcome of a sweep.
 #[derive(Debug)]
 pub enum SweepResult {
-    /// Every machine was observed, and these problems remain.
-    Found(Vec<Problem>),
+    /// Every machine was observed.
+    Found(Swept),
     /// No machine has joined. The sweep may have been given the wrong store or token.
     NoMachines,
     /// No machine let muster in. The fault is probably on this side.
-    NothingReachable(Vec<Problem>),
+    NothingReachable(Swept),
     /// Another command or sweep leads. Nothing was done.
     Busy(LeaderRecord),
     /// Another process took leadership during the sweep, and goes on.
@@ -80,13 +89,13 @@ pub enum SweepResult {
 }
 
 impl SweepResult {
-    /// Makes the result from the problems and, for each machine, whether it let muster in.
-    fn of(problems: Vec<Problem>, reached: impl Iterator<Item = bool>) -> Self {
-        let reached: Vec<bool> = reached.collect();
-        match reached.as_slice() {
+    /// Makes the result from the problems, the records and, for each machine, whether it let muster in.
+    fn of(problems: Vec<Problem>, snapshot: Snapshot, reached: &[bool]) -> Self {
+        let swept = Swept { problems, snapshot: Box::new(snapshot) };
+        match reached {
             [] => Self::NoMachines,
-            reached if reached.contains(&true) => Self::Found(problems),
-            _ => Self::NothingReachable(problems),
+            reached if reached.contains(&true) => Self::Found(swept),
+            _ => Self::NothingReachable(swept),
         }
     }
 }
@@ -145,18 +154,15 @@ async fn lead(
         tracing::warn!("the event log was not pruned: {error}");
     }
     run_context.leadership.resign().await;
-    Ok(match ended? {
-        RunOutcome::Finished => {
-            SweepResult::of(remaining(&reconciler), reconciler.views().map(|(_, view)| was_reached(view)))
-        }
-        RunOutcome::Deposed => SweepResult::Deposed,
-        RunOutcome::Stopped => SweepResult::Stopped,
-        RunOutcome::TimedOut => {
-            let mut problems = remaining(&reconciler);
-            problems.push(unsettled());
-            SweepResult::of(problems, reconciler.views().map(|(_, view)| was_reached(view)))
-        }
-    })
+    let is_late = match ended? {
+        RunOutcome::Finished => false,
+        RunOutcome::TimedOut => true,
+        RunOutcome::Deposed => return Ok(SweepResult::Deposed),
+        RunOutcome::Stopped => return Ok(SweepResult::Stopped),
+    };
+    let problems = remaining(&reconciler).into_iter().chain(is_late.then(unsettled)).collect();
+    let reached: Vec<bool> = reconciler.views().map(|(_, view)| was_reached(view)).collect();
+    Ok(SweepResult::of(problems, reconciler.snapshot().clone(), &reached))
 }
 
 /// Returns the problem of a sweep that did not come to an end.
@@ -205,11 +211,11 @@ async fn problems_from_store(
     }
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
-    let reached = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine)));
+    let reached: Vec<bool> = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine))).collect();
     let now = context.clock.now();
     let stored = stored_problems(&snapshot, &events, elsewhere, now);
-    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored);
-    Ok(SweepResult::of(problems.collect(), reached))
+    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored).collect();
+    Ok(SweepResult::of(problems, snapshot, &reached))
 }
 
 /// Returns the problems of a controller that leads and does not observe the machines, and of machines that it has not

@@ -191,7 +191,7 @@ impl Cluster for ClusterClient {
         let swept = sweep::sweep(&self.cluster, self.sweep, self.failover_policy.clone(), &mut note).await;
         let failed = |why: &str| Err(RequestError::Failed(why.to_owned()));
         let problems = match swept.map_err(|error| store_error(&error))? {
-            SweepResult::Found(problems) | SweepResult::NothingReachable(problems) => problems,
+            SweepResult::Found(swept) | SweepResult::NothingReachable(swept) => swept.problems,
             SweepResult::NoMachines => return failed("no machine has joined the cluster"),
             SweepResult::Busy(holder) => return failed(&format!("{holder} is at work on this cluster")),
             SweepResult::Deposed => return failed("another process took leadership, and does the rest"),

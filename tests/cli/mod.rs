@@ -10,6 +10,7 @@ mod edit;
 mod exec;
 mod history;
 mod inventory;
+mod metrics;
 mod output;
 mod packaging;
 mod play;

@@ -51,7 +51,8 @@ async fn a_machine_leaves_once_its_units_run_elsewhere() {
 const FAILED: &str = "web.service loaded failed failed A server\n";
 
 /// What the host says of it then.
-const LAST_WORDS: &str = "Result=exit-code\nExecMainCode=1\nExecMainStatus=3\nNRestarts=0\n\n{\"MESSAGE\":\"no such database\"}\n";
+const LAST_WORDS: &str =
+    "Result=exit-code\nExecMainCode=1\nExecMainStatus=3\nNRestarts=0\n\n{\"MESSAGE\":\"no such database\"}\n";
 
 /// Takes the first machine out of the cluster. Its unit fails on the other one a moment after it was started. Returns the
 /// problems and whether the unit was called launched.

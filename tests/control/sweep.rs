@@ -11,6 +11,7 @@ use muster::control::problems::folding;
 use muster::control::sweep;
 use muster::control::sweep::SweepOptions;
 use muster::control::sweep::SweepResult;
+use muster::control::sweep::Swept;
 use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::DesiredState;
 use muster::core::model::EventKind;
@@ -64,7 +65,7 @@ async fn a_sweep_that_loses_leadership_changes_nothing() {
 
     // The next sweep starts the unit.
     let swept = sweep().await;
-    assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
+    assert!(matches!(&swept, SweepResult::Found(Swept { problems: found, .. }) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
     let events = layout::read_events(&*store, &keys()).await.unwrap();
     let first = events.first().unwrap();
@@ -93,12 +94,14 @@ async fn a_sweep_beside_a_controller_reports_its_problems_and_changes_nothing() 
     };
     // The sweep waits for the unit that the controller starts.
     let swept = sweep(long).await;
-    assert!(matches!(&swept, SweepResult::Found(found) if found.is_empty()), "{swept:?}");
+    assert!(matches!(&swept, SweepResult::Found(Swept { problems: found, .. }) if found.is_empty()), "{swept:?}");
     assert_eq!(folder.asked(), ["start web.service"]);
 
     let text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineMetadata=disk=ssd\n";
     store.commit(Vec::new(), want("picky.service", text)).await.unwrap();
-    let SweepResult::Found(found) = sweep(Duration::ZERO).await else { panic!("the machine is reached") };
+    let SweepResult::Found(Swept { problems: found, .. }) = sweep(Duration::ZERO).await else {
+        panic!("the machine is reached")
+    };
     assert_eq!(serde_json::to_value(&found).unwrap()[0]["kind"], "unschedulable");
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["Unit picky.service: no machine fits: no metadata disk=ssd (1 machine)"]);
@@ -117,7 +120,7 @@ async fn a_sweep_names_each_record_that_it_cannot_read() {
     let context = context(&store, &Arc::new(Folder::new()));
     let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
     let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
-    let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+    let SweepResult::Found(Swept { problems: found, .. }) = swept else { panic!("{swept:?}") };
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     let expected = format!("the record {broken} of the store cannot be parsed and is ignored: ");
     assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?}");
@@ -134,7 +137,7 @@ async fn a_sweep_names_the_units_of_a_machine_that_another_cluster_took_over_and
     );
     let sweep = async || {
         let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
-        let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+        let SweepResult::Found(Swept { problems: found, .. }) = swept else { panic!("{swept:?}") };
         folding::lines(&found)
     };
     assert_eq!(sweep().await, [""; 0]);
@@ -173,7 +176,7 @@ async fn a_sweep_beside_a_controller_that_observes_no_machine_says_so() {
         let mut options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
         options.timing.detection.down_after = Duration::ZERO;
         let swept = soon(sweep::sweep(&context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
-        let SweepResult::Found(found) = swept else { panic!("{swept:?}") };
+        let SweepResult::Found(Swept { problems: found, .. }) = swept else { panic!("{swept:?}") };
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found, Vec::from_iter(expected), "{published} {observed:?}");
     }
@@ -183,7 +186,7 @@ async fn a_sweep_beside_a_controller_that_observes_no_machine_says_so() {
 async fn problems_of(context: &ClusterContext) -> Vec<Problem> {
     let options = SweepOptions { timing: timing(), settle: Duration::ZERO, lock_wait: Duration::ZERO };
     let swept = soon(sweep::sweep(context, options, FailoverPolicy::default(), &mut |_, _| ())).await.unwrap();
-    if let SweepResult::Found(found) = swept { found } else { panic!("{swept:?}") }
+    if let SweepResult::Found(Swept { problems: found, .. }) = swept { found } else { panic!("{swept:?}") }
 }
 
 #[tokio::test]

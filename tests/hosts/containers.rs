@@ -158,10 +158,7 @@ fn a_container_runs_on_until_its_image_has_been_pulled_at_a_replacement_and_at_a
 
     unit_file(&lab, "web.container", &pulled("registry.test/box:2", strict));
     let (said, seen) = watch(&lab, "web.service", &["start", "--replace", &web]);
-    assert!(
-        said.code == Some(0) && said.err.contains(&format!("{home} to pull registry.test/box:2")),
-        "{said:#?}"
-    );
+    assert!(said.code == Some(0) && said.err.contains(&format!("{home} to pull registry.test/box:2")), "{said:#?}");
     let without = seen.iter().filter(|hosts| hosts.is_empty()).count();
     assert!(without * 4 < seen.len(), "{seen:?}");
     let image = "podman ps --format '{{.Image}}' --filter name=systemd-web";
@@ -169,10 +166,7 @@ fn a_container_runs_on_until_its_image_has_been_pulled_at_a_replacement_and_at_a
 
     let (said, seen) = watch(&lab, "web.service", &["drain", &home]);
     let other = runs_away_from(&lab, "web.container", &home, LIMIT);
-    assert!(
-        said.code == Some(0) && said.err.contains(&format!("{other} to pull registry.test/box:2")),
-        "{said:#?}"
-    );
+    assert!(said.code == Some(0) && said.err.contains(&format!("{other} to pull registry.test/box:2")), "{said:#?}");
     assert!(seen.iter().all(|hosts| hosts.len() < 2), "it is strict: {seen:?}");
     let without = seen.iter().filter(|hosts| hosts.is_empty()).count();
     assert!(without * 2 < seen.len(), "{seen:?}");

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["ui"],
     &["playbook", "control"],
     &["runner"],
-    &["application", "lab", "discovery", "inventory"],
+    &["application", "lab", "discovery", "inventory", "metrics"],
     &["secret", "vault"],
     &["remote", "store"],
     &["core/simulation"],

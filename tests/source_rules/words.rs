@@ -29,7 +29,9 @@ fn banned(page: &str) -> Vec<Banned> {
     let block = block.expect("STYLE.md has a block of banned patterns");
     let banned = |line: &str| {
         let (pattern, advice) = line.split_once(" => ").unwrap_or_else(|| panic!("no advice: {line}"));
-        let pattern = RegexBuilder::new(pattern).case_insensitive(true).build().unwrap();
+        // The fast search knows only the edges of ASCII words.
+        let pattern = pattern.replace(r"\b", r"(?-u:\b)");
+        let pattern = RegexBuilder::new(&pattern).case_insensitive(true).build().unwrap();
         Banned { pattern, advice: advice.to_owned() }
     };
     block.lines().map(banned).collect()
@@ -45,6 +47,12 @@ fn files(room: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(|entry| files(entry)).collect()
 }
 
+/// Returns the pattern that matches a text if any line of it may have a banned one: one search is faster than many for each line.
+fn any(banned: &[Banned]) -> Regex {
+    let patterns: Vec<String> = banned.iter().map(|banned| format!("(?:{})", banned.pattern)).collect();
+    RegexBuilder::new(&patterns.join("|")).case_insensitive(true).multi_line(true).build().unwrap()
+}
+
 /// Returns each banned pattern in a text, with its line and the advice.
 fn hits(name: &str, text: &str, banned: &[Banned]) -> Vec<String> {
     let line = |(number, line): (usize, &str)| {
@@ -57,13 +65,14 @@ fn hits(name: &str, text: &str, banned: &[Banned]) -> Vec<String> {
 #[test]
 fn no_banned_word_is_used() {
     let banned = banned(&fs::read_to_string(root().join("STYLE.md")).unwrap());
+    let any = any(&banned);
     let mut found = Vec::new();
     for path in ROOMS.iter().flat_map(|room| files(&root().join(room))) {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         if !EXEMPT.contains(&name.as_str()) {
             // Some data of tests is not text.
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-            found.extend(hits(&name, &text, &banned));
+            found.extend(any.is_match(&text).then(|| hits(&name, &text, &banned)).into_iter().flatten());
         }
     }
     assert!(found.is_empty(), "{} lines\n{}", found.len(), found.join("\n"));
@@ -77,4 +86,6 @@ fn a_banned_word_is_found_with_its_line_and_the_advice() {
     let text = "food\n  // The Foo of it.\nquuux\n";
     let expected = ["a.rs:2: // The Foo of it.\n    instead: bar", "a.rs:3: quuux\n    instead: quux"];
     assert_eq!(hits("a.rs", text, &banned), expected);
+    let any = any(&banned);
+    assert!(any.is_match(text) && !any.is_match("food\n  // The fo\no of it.\n"));
 }

@@ -1,4 +1,4 @@
-//! Why a unit does not run, in words, and the kind of each trouble for programs. Nothing is found out here.
+//! Why a unit does not run, as text, and the kind of each trouble for programs. Nothing is found out here.
 
 use std::fmt;
 use std::time::Duration;

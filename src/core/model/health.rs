@@ -31,6 +31,20 @@ pub enum Health {
     Down,
 }
 
+impl Health {
+    /// Every health, the best first.
+    pub const ALL: [Self; 8] = [
+        Self::Alive,
+        Self::Suspect,
+        Self::PathFault,
+        Self::SshdDown,
+        Self::Sick,
+        Self::Throttled,
+        Self::Unreachable,
+        Self::Down,
+    ];
+}
+
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -70,7 +70,8 @@ struct Ground {
 /// Reports whether all servers of etcd have about as many records: some are written meanwhile.
 fn is_together(indexes: &[Option<u64>]) -> bool {
     let known: Vec<u64> = indexes.iter().copied().flatten().collect();
-    known.len() == indexes.len() && known.iter().max().zip(known.iter().min()).is_some_and(|(most, least)| most - least < 5)
+    known.len() == indexes.len()
+        && known.iter().max().zip(known.iter().min()).is_some_and(|(most, least)| most - least < 5)
 }
 
 /// Writes the file of a unit and returns its path.
