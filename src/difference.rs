@@ -9,7 +9,7 @@ use std::ops::Range;
 const CONTEXT: usize = 3;
 
 /// The most comparisons for two texts. Texts that need more are shown as if they had no further line in common.
-const LIMIT: usize = 20_000_000;
+const LIMIT: usize = 4_000_000;
 
 /// From this number of lines on, a line that makes up more than a hundredth of a text matches no other by itself.
 const MANY: usize = 200;
@@ -134,7 +134,10 @@ impl<'a, 't> Matcher<'a, 't> {
         for index in old.clone() {
             let mut next = HashMap::new();
             let places = self.old.get(index).and_then(|line| self.places.get(line)).map_or(&[][..], Vec::as_slice);
-            for place in places.iter().copied().filter(|place| new.contains(place)) {
+            let from = places.partition_point(|place| *place < new.start);
+            let until = places.partition_point(|place| *place < new.end);
+            let places = places.get(from..until).unwrap_or_default();
+            for place in places.iter().copied() {
                 let length = place.checked_sub(1).and_then(|before| lengths.get(&before)).copied().unwrap_or(0) + 1;
                 next.insert(place, length);
                 if length > size {

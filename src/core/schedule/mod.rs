@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use anti_affinity::AntiAffinityIndex;
+use anti_affinity::ConflictingUnits;
 pub use ranking::dependencies_first;
 pub use requirements::RequirementsIndex;
 pub use schedulability::Schedulability;
@@ -68,6 +69,17 @@ pub struct Scheduler<'a> {
 }
 
 type RequirementKey<'a> = (Vec<&'a Glob>, &'a Requirements);
+
+/// A unit that looks for a machine, with what is the same for all machines.
+struct Seeker<'b> {
+    unit: &'b UnitName,
+    needs: &'b Requirements,
+    conflicts: Vec<ConflictingUnits<'b>>,
+    /// The units that must be on the same machine: those of `MachineOf=`, and the units of the application that are placed.
+    peers: Vec<&'b UnitName>,
+    /// The machines that the unit may not be placed on.
+    excluded: Option<&'b BTreeMap<MachineId, FilterReason>>,
+}
 
 /// A machine as a candidate for placements.
 #[derive(Debug)]
@@ -218,21 +230,20 @@ impl<'a> Scheduler<'a> {
     pub fn filter_reason(&self, unit: &UnitName, machine: MachineId) -> Option<FilterReason> {
         let needs = self.requirements.get(unit)?;
         let candidate = self.find(machine)?;
-        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
         let here = self.candidates.get(candidate)?;
-        here.mismatches(needs).chain(self.colocation(unit, needs, candidate, &conflicts)).next()
+        here.mismatches(needs).chain(self.colocation(&self.seeker(unit, needs), candidate)).next()
     }
 
     /// Returns all filter reasons of every machine except the unit's own.
     pub fn filter_reasons(&self, unit: &UnitName) -> Vec<(MachineId, Vec<FilterReason>)> {
         let Some(needs) = self.requirements.get(unit) else { return Vec::new() };
-        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
+        let seeker = self.seeker(unit, needs);
         let others =
             self.candidates.iter().enumerate().filter(|(candidate, _)| self.placed.get(unit) != Some(candidate));
         let reasons = |candidate| {
             let mut reasons: Vec<FilterReason> = Vec::new();
             // A unit may match several patterns.
-            for reason in self.filter(unit, needs, candidate, &conflicts) {
+            for reason in self.filter(&seeker, candidate) {
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
@@ -309,9 +320,8 @@ impl<'a> Scheduler<'a> {
             if let Some(other) = units.iter().find(|other| self.replaces(other, unit)) {
                 return Err(PlacementError::Circular(other.clone()));
             }
-            let conflicts = self.anti_affinity.conflicts_of(unit, needs);
             if let Some((here, first)) = self.candidates.get(candidate).zip(units.first().cloned())
-                && self.filter(unit, needs, candidate, &conflicts).next().is_none()
+                && self.filter(&self.seeker(unit, needs), candidate).next().is_none()
             {
                 places.push((here.load, here.id, first, units));
             }
@@ -359,8 +369,8 @@ impl<'a> Scheduler<'a> {
 
     /// Selects the least loaded machine that meets every requirement.
     fn select(&self, unit: &UnitName, needs: &Requirements) -> Result<ProposedPlacement, PlacementError> {
-        let conflicts = self.anti_affinity.conflicts_of(unit, needs);
-        let open = |candidate: &usize| self.filter(unit, needs, *candidate, &conflicts).next().is_none();
+        let seeker = self.seeker(unit, needs);
+        let open = |candidate: &usize| self.filter(&seeker, *candidate).next().is_none();
         let mut peers = needs.machine_of.iter().chain(self.requirements.companions(unit));
         let peer = peers.find_map(|peer| Some((peer, *self.placed.get(peer)?)));
         let present = self.present_on(unit).find(|(candidate, _)| open(candidate));
@@ -382,17 +392,13 @@ impl<'a> Scheduler<'a> {
         };
         match found.and_then(|(candidate, reason)| Some((self.candidates.get(candidate)?.id, reason))) {
             Some((machine, reason)) => Ok(ProposedPlacement { unit: unit.clone(), machine, reason }),
-            None => Err(self.placement_error(unit, needs, &conflicts)),
+            None => Err(self.placement_error(&seeker)),
         }
     }
 
     /// Returns why no machine fits.
-    fn placement_error(
-        &self,
-        unit: &UnitName,
-        needs: &Requirements,
-        conflicts: &[anti_affinity::ConflictingUnits<'_>],
-    ) -> PlacementError {
+    fn placement_error(&self, seeker: &Seeker<'_>) -> PlacementError {
+        let needs = seeker.needs;
         let is_somewhere = |peer: &&UnitName| self.placed.contains_key(*peer) || self.globals.contains(peer);
         if let Some(peer) = needs.machine_of.iter().find(|peer| !is_somewhere(peer)) {
             return PlacementError::PeerNotPlaced(peer.clone());
@@ -402,23 +408,28 @@ impl<'a> Scheduler<'a> {
         }
         let candidates = 0..self.candidates.len();
         PlacementError::Unschedulable(
-            candidates.filter_map(|candidate| self.filter(unit, needs, candidate, conflicts).next()).collect(),
+            candidates.filter_map(|candidate| self.filter(seeker, candidate).next()).collect(),
         )
     }
 
     /// Returns why a machine does not fit: each reason as it is asked for, none if the machine fits.
-    fn filter<'b>(
-        &'b self,
-        unit: &'b UnitName,
-        needs: &'b Requirements,
-        candidate: usize,
-        conflicts: &'b [anti_affinity::ConflictingUnits<'_>],
-    ) -> impl Iterator<Item = FilterReason> + 'b {
+    fn filter<'b>(&'b self, seeker: &'b Seeker<'_>, candidate: usize) -> impl Iterator<Item = FilterReason> + 'b {
         let reasons = self.candidates.get(candidate).into_iter().flat_map(move |here| {
-            let excluded = self.excluded.get(unit).and_then(|machines| machines.get(&here.id));
-            here.closed.iter().cloned().chain(here.mismatches(needs)).chain(excluded.cloned())
+            let excluded = seeker.excluded.and_then(|machines| machines.get(&here.id));
+            here.closed.iter().cloned().chain(here.mismatches(seeker.needs)).chain(excluded.cloned())
         });
-        reasons.chain(self.colocation(unit, needs, candidate, conflicts))
+        reasons.chain(self.colocation(seeker, candidate))
+    }
+
+    fn seeker<'b>(&'b self, unit: &'b UnitName, needs: &'b Requirements) -> Seeker<'b> {
+        let companions = self.requirements.companions(unit).filter(|other| self.placed.contains_key(*other));
+        Seeker {
+            unit,
+            needs,
+            conflicts: self.anti_affinity.conflicts_of(unit, needs),
+            peers: needs.machine_of.iter().chain(companions).collect(),
+            excluded: self.excluded.get(unit),
+        }
     }
 
     /// Returns the machines on which a unit is already: those where its file runs, then those that adopt the unit, each in
@@ -443,23 +454,15 @@ impl<'a> Scheduler<'a> {
             || snapshot.foreign.get(&id).is_some_and(|foreign| foreign.names.contains(unit))
     }
 
-    /// Returns which peers are missing on a machine (`MachineOf=`, and the units of the application that are placed), then which
-    /// units there conflict (`Conflicts=`, of either unit).
-    fn colocation<'b>(
-        &'b self,
-        unit: &'b UnitName,
-        needs: &'b Requirements,
-        candidate: usize,
-        conflicts: &'b [anti_affinity::ConflictingUnits<'_>],
-    ) -> impl Iterator<Item = FilterReason> + 'b {
+    /// Returns which peers are missing on a machine, then which units there conflict (`Conflicts=`, of either unit).
+    fn colocation<'b>(&'b self, seeker: &'b Seeker<'_>, candidate: usize) -> impl Iterator<Item = FilterReason> + 'b {
         let is_here = move |peer: &UnitName| {
             self.placed.get(peer) == Some(&candidate)
                 || self.candidates.get(candidate).is_some_and(|candidate| candidate.globals.contains(peer))
         };
-        let companions = self.requirements.companions(unit).filter(|other| self.placed.contains_key(*other));
-        let peers = needs.machine_of.iter().chain(companions);
-        let absent = peers.filter(move |peer| !is_here(peer)).cloned().map(FilterReason::PeerMissing);
-        let conflicting = conflicts.iter().flat_map(move |conflicts| conflicts.on(candidate, unit));
+        let absent = seeker.peers.iter().filter(move |peer| !is_here(peer));
+        let absent = absent.map(|peer| FilterReason::PeerMissing((*peer).clone()));
+        let conflicting = seeker.conflicts.iter().flat_map(move |conflicts| conflicts.on(candidate, seeker.unit));
         absent.chain(conflicting.cloned().map(FilterReason::Conflict))
     }
 
@@ -482,8 +485,7 @@ impl<'a> Scheduler<'a> {
             if !fits {
                 continue;
             }
-            let conflicts = self.anti_affinity.conflicts_of(unit, needs);
-            if self.colocation(unit, needs, candidate, &conflicts).next().is_none() {
+            if self.colocation(&self.seeker(unit, needs), candidate).next().is_none() {
                 self.candidates.get_mut(candidate).into_iter().for_each(|candidate| _ = candidate.globals.insert(unit));
                 self.count(unit, Some(needs), candidate);
             }

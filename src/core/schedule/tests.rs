@@ -510,7 +510,7 @@ proptest! {
                     for (id, _) in fewer {
                         scheduler.remove(unit);
                         let candidate = scheduler.find(*id).unwrap();
-                        prop_assert!(scheduler.filter(unit, needs, candidate, &scheduler.anti_affinity.conflicts_of(unit, needs)).next().is_some(), "{} was emptier", id);
+                        prop_assert!(scheduler.filter(&scheduler.seeker(unit, needs), candidate).next().is_some(), "{} was emptier", id);
                         scheduler.put(unit, placement.machine);
                     }
                 }
