@@ -177,6 +177,8 @@ fn failed_loads(snapshot: &Snapshot, why: &Explanation, now: Timestamp) -> impl 
 fn label(reason: &NotRunning) -> &'static str {
     match reason {
         NotRunning::JobFailed { .. }
+        | NotRunning::AwaitsUnit { .. }
+        | NotRunning::OutdatedFile(_)
         | NotRunning::RunsElsewhere { .. }
         | NotRunning::Pulling { runs: Some(_), .. }
         | NotRunning::LoadFailed { runs_earlier: true, .. } => "Trouble",
