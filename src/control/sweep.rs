@@ -162,7 +162,7 @@ async fn lead(
     };
     let problems = remaining(&reconciler).into_iter().chain(is_late.then(unsettled)).collect();
     let reached: Vec<bool> = reconciler.views().map(|(_, view)| was_reached(view)).collect();
-    Ok(SweepResult::of(problems, reconciler.snapshot().clone(), &reached))
+    Ok(SweepResult::of(problems, reconciler.into_snapshot(), &reached))
 }
 
 /// Returns the problem of a sweep that did not come to an end.

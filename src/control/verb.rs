@@ -214,7 +214,7 @@ async fn store_desired_state(
             }
             // These stop and start with the units that are replaced.
             let starting = portion.iter().filter(|(command, _)| command.verb == Verb::Start);
-            stored.open.extend(command::needing(&snapshot, replaced(starting).cloned().collect()));
+            stored.open.extend(command::needing(&snapshot, &replaced(starting).cloned().collect()));
         }
     }
     stored.same.retain(|unit| !stored.open.contains(unit));

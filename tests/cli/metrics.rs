@@ -5,11 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::process::Stdio;
 
-use muster::core::model::Machine;
-use muster::core::model::MachineId;
-use muster::store::layout::Key;
-
 use super::Desk;
+use super::machine;
 use super::run;
 
 /// Returns what `promtool` says about a file of metrics or of rules, which is nothing if it is good.
@@ -27,12 +24,7 @@ async fn a_sweep_writes_metrics_that_prometheus_reads() {
     let text = || fs::read_to_string(&path).unwrap_or_default();
     desk.fails(&sweep, 2, &["no machine has joined"]);
     assert!(text().contains("\nmuster_sweep_exit_code 2.0\n") && !text().contains("muster_machines"), "{}", text());
-    let (store, keys) = desk.store().await;
-    let id = MachineId::from_bits(1);
-    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
-    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
-    drop(store);
+    machine(&desk, 1).await;
     assert_eq!(desk.muster(&sweep).code, Some(3));
     for line in [
         "muster_sweep_exit_code 3.0",

@@ -26,9 +26,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use muster::core::model::Machine;
+use muster::core::model::MachineId;
 use muster::store;
 use muster::store::Credentials;
 use muster::store::SharedStore;
+use muster::store::layout::Key;
 use muster::store::layout::Keyspace;
 
 use crate::hosts::Said;
@@ -103,6 +106,16 @@ impl Desk {
             assert!(said.err.contains(part), "{args:?}: no {part:?} in {said:#?}");
         }
     }
+}
+
+/// Adds a machine that does not answer to the cluster.
+pub(super) async fn machine(desk: &Desk, number: u128) -> MachineId {
+    let (store, keys) = desk.store().await;
+    let id = MachineId::from_bits(number);
+    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
+    let machine = Machine { id, name: format!("core-0{number}"), address, ..Machine::default() };
+    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
+    id
 }
 
 /// A unit file with this description.

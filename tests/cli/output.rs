@@ -22,6 +22,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Desk;
+use super::machine;
 use super::unit;
 use crate::hosts::Said;
 use crate::hosts::run;
@@ -150,16 +151,6 @@ fn a_command_that_changes_hosts_outlives_its_reader_and_one_that_shows_does_not(
 fn document(desk: &Desk, args: &[&str]) -> Value {
     let said = desk.muster(&[args, &["-o", "json"]].concat());
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{args:?}: {error}: {said:#?}"))
-}
-
-/// Adds a machine that does not answer to the cluster.
-async fn machine(desk: &Desk, number: u128) -> MachineId {
-    let (store, keys) = desk.store().await;
-    let id = MachineId::from_bits(number);
-    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
-    let machine = Machine { id, name: format!("core-0{number}"), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
-    id
 }
 
 #[tokio::test]

@@ -9,14 +9,12 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use muster::core::model::Machine;
-use muster::core::model::MachineId;
-use muster::store::layout::Key;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
 
 use super::Desk;
+use super::machine;
 use crate::hosts::run;
 
 /// How long a message may take.
@@ -139,12 +137,7 @@ fn a_controller_that_is_started_again_after_a_kill_leads_at_once() {
 #[tokio::test]
 async fn a_sweep_in_a_service_remembers_what_it_has_printed_in_its_state_directory() {
     let desk = Desk::new();
-    let (store, keys) = desk.store().await;
-    let id = MachineId::from_bits(1);
-    let address = "ssh://root@127.0.0.1:1".parse().unwrap();
-    let machine = Machine { id, name: "core-01".to_owned(), address, ..Machine::default() };
-    store.commit(vec![], vec![keys.put(&Key::Machine(id), &machine)]).await.unwrap();
-    drop(store);
+    machine(&desk, 1).await;
     let state = desk.path("state");
     let mut directories = state.clone().into_os_string();
     directories.push(":/nonexistent/other");

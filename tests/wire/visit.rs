@@ -31,8 +31,8 @@ pub(crate) const MACHINE: &str = "3f2f3dd01bc642c29d396c0eaa4a7139";
 /// A systemctl without systemd. Every listed unit is running with an old process, unless a file `listed` holds the list; a
 /// unit that was started and not stopped is active. Units with `bad` in their names are refused, and units with `slow` in
 /// them take long to stop. The file `soft-reboots` has the number of soft-reboots, and `restarts` the blocks with the
-/// restarts of units. `needing` has the units that need others, which stop with any of them. A verb with a file in `deaf` fails as if there were no bus, and one with a file in `late` does not
-/// end in time.
+/// restarts of units. `needing` has the units that need others, which stop with any of them. A verb with a file in `deaf`
+/// fails as if there were no bus, and one with a file in `late` does not end in time.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 root=${0%/bin/systemctl}
 { printf '%s\0' ${SYSTEMD_OFFLINE+offline} "$@"; printf '\n'; } >>"$root/asked"

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::cli::error::CommandError;
 use crate::cli::error::CommandResult;
+use crate::cli::vault::files::draft;
 use crate::control::sweep::Swept;
 use crate::metrics;
 use crate::metrics::State;
@@ -38,8 +39,7 @@ pub(super) fn parse(text: &str) -> Result<PathBuf, String> {
 impl Textfile {
     /// Begins the file, so that a folder that cannot be written to is refused before anything is done.
     pub(super) fn begin(path: &Path) -> Result<Self, CommandError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let draft = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+        let draft = draft(path);
         let file = OpenOptions::new().write(true).create_new(true).open(&draft).map_err(|error| {
             CommandError::usage(format!("--textfile: cannot write {}", path.display())).caused_by(error)
         })?;

@@ -65,7 +65,7 @@ fn fill(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Returns a new name beside a file.
-fn draft(path: &Path) -> PathBuf {
+pub(in crate::cli) fn draft(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.new", std::process::id()))
 }

@@ -381,7 +381,7 @@ fn the_units_that_stop_with_one_that_is_replaced_are_found_and_warned_of() {
         snapshot.files.insert(file(text).hash(), file(text));
     }
     let needing = |snapshot: &Snapshot| {
-        needing(snapshot, BTreeSet::from([name("app.image")])).iter().map(ToString::to_string).collect::<Vec<_>>()
+        needing(snapshot, &BTreeSet::from([name("app.image")])).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(needing(&snapshot), ["data.volume", "probe.service", "web.container"]);
     let replace = UnitCommand { replace: true, ..with_file(Verb::Start, "app.image", "[Image]\nImage=c\n") };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::UnitCommand;
 use super::activated;
-use super::needing;
+use super::needing::Needing;
 use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
 use crate::core::model::Verb;
@@ -86,16 +86,16 @@ fn activation_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<Str
 /// Returns a warning for each unit that systemd stops together with one of these commands' units, because it needs that one. muster
 /// starts it again if that one only gets another file.
 fn stop_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
+    let ends = |command: &UnitCommand| matches!(command.verb, Verb::Stop | Verb::Unload | Verb::Destroy);
+    let stopping: Vec<&UnitCommand> =
+        commands.iter().filter(|command| ends(command) || replaces(snapshot, command)).collect();
+    if stopping.is_empty() {
+        return Vec::new();
+    }
     let named: BTreeSet<&UnitName> = commands.iter().map(|command| &command.unit).collect();
-    let warnings = commands.iter().flat_map(|command| {
-        let UnitCommand { verb, unit, .. } = command;
-        let ends = matches!(verb, Verb::Stop | Verb::Unload | Verb::Destroy);
-        let affected = if ends || replaces(snapshot, command) {
-            needing(snapshot, BTreeSet::from([unit.clone()]))
-        } else {
-            BTreeSet::new()
-        };
-        let others = affected.into_iter().filter(|other| !named.contains(other));
+    let needing = Needing::of(snapshot);
+    let warnings = stopping.into_iter().flat_map(|UnitCommand { verb, unit, .. }| {
+        let others = needing.with(&BTreeSet::from([unit.clone()])).into_iter().filter(|other| !named.contains(other));
         let warning = |other| match verb {
             Verb::Stop => format!(
                 "WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too. `muster start {other}` starts both."

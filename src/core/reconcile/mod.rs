@@ -323,6 +323,11 @@ impl Reconciler {
         &self.snapshot
     }
 
+    /// Returns the records at the end of a run.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+
     /// Returns the requirements of the units.
     pub const fn requirements(&self) -> &RequirementsIndex {
         &self.requirements

@@ -30,8 +30,7 @@ impl Reconciler {
     }
 
     fn lacks_needed(&self, machine: MachineId, unit: &UnitName, steps: &[Step]) -> bool {
-        let file = self.snapshot.file(unit).filter(|_| unit.is_quadlet());
-        let needed = file.map(|file| needed_quadlets(file)).unwrap_or_default();
+        let needed = self.snapshot.file(unit).map(|file| needed_quadlets(file)).unwrap_or_default();
         let here = self.views.get(&machine).and_then(|view| view.units.as_ref());
         let is_loaded = |other: &UnitName| {
             let hash = self.snapshot.units.get(other).map(|unit| unit.hash);
@@ -50,9 +49,10 @@ impl Reconciler {
 
 /// Reports whether a step waits for what the unit needs. A unit is stopped or taken away at any time, but not replaced.
 fn is_kept_back(step: &Step) -> bool {
-    match step.action {
+    let may_wait = match step.action {
         Action::Unload => step.reason == Reason::HashDiffers,
         Action::Stop => false,
         _ => true,
-    }
+    };
+    may_wait && step.unit.is_quadlet()
 }

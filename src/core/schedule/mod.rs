@@ -313,6 +313,7 @@ impl<'a> Scheduler<'a> {
         if needs.replaces.is_empty() {
             return Ok(None);
         }
+        let seeker = self.seeker(unit, needs);
         let mut places = Vec::new();
         for (candidate, units) in self.anti_affinity.matched_by(&needs.replaces) {
             let placed = |other: &&UnitName| *other != unit && self.placed.contains_key(*other);
@@ -321,7 +322,7 @@ impl<'a> Scheduler<'a> {
                 return Err(PlacementError::Circular(other.clone()));
             }
             if let Some((here, first)) = self.candidates.get(candidate).zip(units.first().cloned())
-                && self.filter(&self.seeker(unit, needs), candidate).next().is_none()
+                && self.filter(&seeker, candidate).next().is_none()
             {
                 places.push((here.load, here.id, first, units));
             }
@@ -371,8 +372,7 @@ impl<'a> Scheduler<'a> {
     fn select(&self, unit: &UnitName, needs: &Requirements) -> Result<ProposedPlacement, PlacementError> {
         let seeker = self.seeker(unit, needs);
         let open = |candidate: &usize| self.filter(&seeker, *candidate).next().is_none();
-        let mut peers = needs.machine_of.iter().chain(self.requirements.companions(unit));
-        let peer = peers.find_map(|peer| Some((peer, *self.placed.get(peer)?)));
+        let peer = seeker.peers.iter().find_map(|peer| Some((*peer, *self.placed.get(*peer)?)));
         let present = self.present_on(unit).find(|(candidate, _)| open(candidate));
         let found = if present.is_some() {
             present

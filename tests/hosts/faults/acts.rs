@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::super::Said;
 use super::super::daemon::unit_file;
 use super::super::muster;
 use super::super::path_fault::drop_answers;
@@ -211,31 +212,29 @@ fn restart_busy_controller(at: &mut Ground, _: &str) {
     muster(&at.lab, &args).ok();
 }
 
-fn etcdctl(at: &Ground, host: &str, args: &[&str]) -> String {
+fn etcdctl(at: &Ground, host: &str, args: &[&str]) -> Said {
     let end = format!("{}:2379", at.lab.host(host).unwrap().address);
-    run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(["--endpoints", &end]).args(args)).ok()
+    run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(["--endpoints", &end]).args(args))
 }
 
 fn compact_etcd(at: &mut Ground, host: &str) {
-    let status = etcdctl(at, host, &["endpoint", "status", "-w", "json"]);
+    let status = etcdctl(at, host, &["endpoint", "status", "-w", "json"]).ok();
     let revision = status.split("\"revision\":").nth(1).unwrap().split([',', '}']).next().unwrap();
-    etcdctl(at, host, &["compaction", "--physical", revision]);
+    etcdctl(at, host, &["compaction", "--physical", revision]).ok();
     for host in at.lab.hosts() {
-        etcdctl(at, &host.name, &["defrag"]);
+        etcdctl(at, &host.name, &["defrag"]).ok();
     }
 }
 
 /// Returns the fields of an etcd member's status: its address, its id, …, and whether it is the leader.
 fn etcd_status(at: &Ground, host: &str) -> Vec<String> {
-    let status = etcdctl(at, host, &["endpoint", "status", "-w", "simple"]);
+    let status = etcdctl(at, host, &["endpoint", "status", "-w", "simple"]).ok();
     status.split(", ").map(str::to_owned).collect()
 }
 
 /// Returns how many entries an etcd member has in its log, if it answers.
 pub(super) fn etcd_index(at: &Ground, host: &str) -> Option<u64> {
-    let end = format!("{}:2379", at.lab.host(host).unwrap().address);
-    let args = ["--command-timeout=1s", "--endpoints", &end, "endpoint", "status", "-w", "simple"];
-    let said = run(Command::new("etcdctl").env("ETCDCTL_API", "3").args(args));
+    let said = etcdctl(at, host, &["--command-timeout=1s", "endpoint", "status", "-w", "simple"]);
     said.out.split(", ").nth(7)?.parse().ok()
 }
 
@@ -281,7 +280,7 @@ fn kill_etcd_leaders(at: &mut Ground, _: &str) {
 fn cut_etcd_leader(at: &mut Ground, host: &str) {
     let leader = etcd_leader(at);
     if leader != host {
-        etcdctl(at, &leader, &["move-leader", &etcd_status(at, host)[1]]);
+        etcdctl(at, &leader, &["move-leader", &etcd_status(at, host)[1]]).ok();
     }
     at.lab.cut(host).unwrap();
 }
