@@ -3,12 +3,15 @@
 //! [`core`] makes the decisions and does no I/O. The other modules carry the decisions out. docs/architecture.md
 //! describes the layers, docs/glossary.md the vocabulary.
 
+pub mod accounts;
+pub mod api;
 pub mod application;
 pub mod cli;
 pub mod control;
 pub mod core;
 pub mod difference;
 pub mod discovery;
+pub mod http;
 pub mod inventory;
 pub mod lab;
 pub mod metrics;

@@ -74,6 +74,32 @@ pub fn of_sweep(sweep: &Sweep, state: Option<State<'_>>) -> String {
     metrics.text()
 }
 
+/// What a controller knows of itself and of the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Controller {
+    /// The epoch of the process that leads, if one does.
+    pub leader_epoch: Option<u64>,
+    /// For how long the store has not answered; zero if it answers.
+    pub stale: Duration,
+}
+
+/// Returns the metrics of a cluster as a controller sees it.
+pub fn of_controller(controller: &Controller, state: State<'_>) -> String {
+    let mut metrics = Metrics(Registry::with_prefix("muster"));
+    metrics.one("has_leader", "1 while a process leads", flag(controller.leader_epoch.is_some()));
+    if let Some(epoch) = controller.leader_epoch.and_then(|epoch| u32::try_from(epoch).ok()) {
+        metrics.one("leader_epoch", "The number of the process that leads, which only grows", f64::from(epoch));
+    }
+    metrics.one("store_stale_seconds", "For how long the store has not answered", controller.stale.as_secs_f64());
+    if let Some(observed) = &state.snapshot.observed {
+        metrics.one("observed_timestamp_seconds", "When a leader last observed the machines", seconds(observed.at));
+    }
+    metrics.machines(state.snapshot);
+    metrics.units(state.snapshot);
+    metrics.troubles(state);
+    metrics.text()
+}
+
 struct Metrics(Registry);
 
 impl Metrics {

@@ -14,6 +14,7 @@ use super::settings;
 use super::settings::Flags;
 use super::settings::Settings;
 use super::vault_passwords::PasswordSource;
+use crate::accounts;
 use crate::control::look;
 use crate::control::look::Look;
 use crate::control::look::Missed;
@@ -296,7 +297,7 @@ async fn check_token(store: &SharedStore, keys: &Keyspace) -> Result<(), Command
 
 /// Returns the user and the host of this process, for the event log.
 pub(super) fn operator() -> String {
-    let user = ssh::Options::account().map(|(name, _)| name);
+    let user = accounts::own().map(|account| account.name);
     format!(
         "{}@{}",
         user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),

@@ -1,5 +1,6 @@
 //! `muster controller`: reconciles until it is stopped.
 
+mod api;
 mod reload;
 mod service;
 
@@ -13,6 +14,7 @@ use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::failover_args::FailoverPolicyArgs;
+use super::settings::ListenArgs;
 use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::ControllerStatus;
@@ -34,6 +36,8 @@ pub(super) const DOWN_AFTER: Duration = Duration::from_secs(8);
 pub(super) struct ControllerArgs {
     #[command(flatten)]
     failover: FailoverPolicyArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 impl ControllerArgs {
@@ -52,6 +56,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
     let cluster = context.cluster().await?;
     warn_if_blind(&cluster).await?;
+    let api = api::start(&cluster, args.listen.socket(&context.settings))?;
     let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
         service.shows(&status);
@@ -69,6 +74,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
         () = controller::control(&cluster, &supervision, &mut on_status, &mut on_event) => {}
     }
     cluster.remote.close(Duration::from_secs(1)).await;
+    api.end().await;
     Ok(ExitStatus::Done)
 }
 

@@ -1,8 +1,10 @@
 //! Settings: flags, then `MUSTER_<FLAG>`, then `muster.toml`, then defaults. They are merged once, before a command runs.
 
 mod file;
+mod listen;
 
 pub(super) use file::is_trusted;
+use listen::Listen;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +21,7 @@ use super::failover_args::SweepSchedule;
 use super::setting_origin::origin;
 use super::variables;
 use super::vault_passwords::PasswordSource;
+use crate::accounts;
 use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::unit::Hash;
 use crate::remote::ssh;
@@ -308,6 +311,29 @@ impl SettleArgs {
     }
 }
 
+/// The flag of a controller: where it serves the API.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct ListenArgs {
+    /// Serve the API on this socket: `unix:PATH`, or `none` [default: /run/muster-controller/TOKEN.sock for root, otherwise
+    /// $XDG_RUNTIME_DIR/muster-controller/TOKEN.sock]
+    ///
+    /// Root, the user of the controller and its group may use it.
+    #[arg(long, env = "MUSTER_LISTEN", hide_env_values = true, value_name = "SOCKET", value_parser = listen::parse)]
+    listen: Option<Listen>,
+}
+
+impl ListenArgs {
+    /// Returns where the API is served: as the flag says, else the file, else the default for the token; `None` for nowhere.
+    pub fn socket(&self, settings: &Settings) -> Option<PathBuf> {
+        match self.listen.as_ref().or(settings.listen.listen.as_ref()) {
+            Some(Listen::Unix(path)) => Some(path.clone()),
+            Some(Listen::None) => None,
+            None => Some(runtime_directory()?.join("muster-controller").join(format!("{}.sock", settings.token))),
+        }
+    }
+}
+
 /// The settings of a command: flags, environment, file and defaults merged.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -331,6 +357,8 @@ pub struct Settings {
     pub lock: LockArgs,
     /// For how long a unit that was started must run, from the settings file.
     pub settle: SettleArgs,
+    /// Where a controller serves the API, from the settings file.
+    pub listen: ListenArgs,
     /// The failover policy of the settings file.
     pub failover: FailoverPolicyArgs,
     /// The sweep schedule of the settings file.
@@ -370,7 +398,7 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn ssh_options(&self) -> Result<ssh::Options, CommandError> {
         let strict = self.strict_host_key_checking.as_deref().map(str::parse).transpose();
-        let account = ssh::Options::account();
+        let account = accounts::own();
         let user = || std::env::var("USER").ok();
         let variables = std::env::vars_os();
         let variables =
@@ -379,8 +407,8 @@ impl Settings {
             ssh_config: self.ssh_config.clone(),
             strict: strict
                 .map_err(|error| CommandError::usage(format!("{}: {error}", self.origins.strict_host_key_checking)))?,
-            home: home().or_else(|| account.as_ref().map(|(_, home)| home.clone())),
-            local_user: account.map(|(name, _)| name).or_else(user).unwrap_or_else(|| "root".to_owned()),
+            home: home().or_else(|| account.as_ref().map(|account| account.home.clone())),
+            local_user: account.map(|account| account.name).or_else(user).unwrap_or_else(|| "root".to_owned()),
             environment: variables.collect(),
             ..ssh::Options::default()
         })
@@ -466,6 +494,7 @@ impl Flags {
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
             lock: file.lock,
             settle: file.settle,
+            listen: file.listen,
             origins,
         })
     }
@@ -561,6 +590,15 @@ fn state_directory() -> Option<PathBuf> {
 fn service_directory() -> Option<PathBuf> {
     let directories = std::env::var("STATE_DIRECTORY").ok()?;
     directories.split(':').next().map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// Returns the directory for sockets: that of the system for root, else that of the user's session.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn runtime_directory() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/run"));
+    }
+    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Returns an XDG directory: the variable's if it is an absolute path, else `$HOME/<default>`.

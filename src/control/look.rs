@@ -117,13 +117,13 @@ pub async fn read(context: &ClusterContext) -> Result<Snapshot, StoreError> {
 }
 
 /// Returns when a controller last published its observations, if no process leads now.
-fn controlled_until(snapshot: &Snapshot, holder: Option<&LeaderRecord>) -> Option<Timestamp> {
+pub(super) fn controlled_until(snapshot: &Snapshot, holder: Option<&LeaderRecord>) -> Option<Timestamp> {
     let published = snapshot.observed.as_ref().filter(|times| times.continuous && holder.is_none());
     published.map(|times| times.at)
 }
 
 /// Sets when the leases end that a controller renewed which does not lead any more. Its record does not have that time.
-fn end_leases(snapshot: &mut Snapshot, controlled_until: Option<Timestamp>) {
+pub(super) fn end_leases(snapshot: &mut Snapshot, controlled_until: Option<Timestamp>) {
     let Some(renewed) = controlled_until else { return };
     for grant in snapshot.leases.values_mut().filter(|grant| grant.is_open()) {
         grant.until = Some(renewed + grant.length);

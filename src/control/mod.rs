@@ -18,6 +18,7 @@ pub mod prefetch;
 pub mod problems;
 pub mod progress;
 mod pulls;
+pub mod read_model;
 pub mod retry;
 pub mod secrets;
 pub mod sweep;

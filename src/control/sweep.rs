@@ -212,10 +212,20 @@ async fn problems_from_store(
     let snapshot = known.unwrap_or_default();
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached: Vec<bool> = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine))).collect();
-    let now = context.clock.now();
-    let stored = stored_problems(&snapshot, &events, elsewhere, now);
-    let problems = unreadable(&snapshot).chain(unobserved(&snapshot, now)).chain(stored).collect();
+    let problems = recorded_problems(&snapshot, &events, elsewhere, context.clock.now());
     Ok(SweepResult::of(problems, snapshot, &reached))
+}
+
+/// Returns the problems that the records of a cluster show. `elsewhere` is the host of the controller that leads, if that is
+/// another one than this.
+pub fn recorded_problems(
+    snapshot: &Snapshot,
+    events: &[Event],
+    elsewhere: Option<&str>,
+    now: Timestamp,
+) -> Vec<Problem> {
+    let stored = stored_problems(snapshot, events, elsewhere, now);
+    unreadable(snapshot).chain(unobserved(snapshot, now)).chain(stored).collect()
 }
 
 /// Returns the problems of a controller that leads and does not observe the machines, and of machines that it has not

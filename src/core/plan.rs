@@ -46,7 +46,7 @@ pub fn steps(
     }
     for (unit, wanted) in wanted {
         let (there, foreign) = (observed.get(unit), is_foreign(unit));
-        let regrouped = there.filter(|state| unit.kind().is_group() && is_outdated(wanted, state) && !foreign);
+        let regrouped = there.filter(|state| is_outdated(wanted, state) && !foreign && unit.kind().is_group());
         let actions = match regrouped {
             Some(state) => one_group(*wanted, state),
             None => one_unit(*wanted, there, foreign),

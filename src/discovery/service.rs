@@ -5,7 +5,6 @@
 //! can be restarted, and several can run at once. Requests are bounded and not trusted.
 
 mod admission;
-mod connections;
 mod response;
 
 use std::convert::Infallible;
@@ -40,6 +39,10 @@ use tokio_util::sync::CancellationToken;
 use super::registry;
 use super::registry::NewTokenError;
 use super::registry::Registry;
+use crate::http::connections;
+use crate::http::connections::Client;
+use crate::http::connections::Listener;
+use crate::http::origin;
 use crate::store::Entry;
 use crate::store::Op;
 use crate::store::Precondition;
@@ -52,7 +55,6 @@ use crate::store::layout::Keyspace;
 use crate::store::layout::REGISTRY;
 use crate::store::leader_election::hostname;
 use admission::TokenRate;
-use connections::Client;
 use response::Action;
 use response::ApiError;
 
@@ -100,13 +102,13 @@ pub async fn serve(
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(discovery.clone(), check_host))
         .with_state(discovery);
-    connections::serve(listener, router, stop).await;
+    connections::serve(Listener::Tcp(listener), router, stop).await;
     Ok(())
 }
 
 /// Rejects requests that name another host.
 async fn check_host(State(discovery): State<Arc<Discovery>>, request: Request, next: Next) -> Response {
-    if admission::is_addressed(request.headers(), discovery.public_url.as_deref(), &discovery.hostname) {
+    if origin::is_addressed(request.headers(), discovery.public_url.as_deref(), &discovery.hostname) {
         return next.run(request).await;
     }
     let why = "this service has no such name: expected an IP address, the name of its host, or that of --public-url";
@@ -147,7 +149,7 @@ struct NewTokenQuery {
 /// Creates a token and responds with its URL as text.
 async fn new(
     State(discovery): State<Arc<Discovery>>,
-    Extension(Client(client)): Extension<Client>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     query: Result<Query<NewTokenQuery>, QueryRejection>,
 ) -> Result<Response, Response> {
@@ -155,7 +157,7 @@ async fn new(
     let Query(query) = query.map_err(|rejection| bad(rejection.to_string()))?;
     let text = query.size.as_deref().unwrap_or("3");
     let size = text.parse().map_err(|error| bad(format!("invalid size: expected a number of servers: {error}")))?;
-    if admission::is_cross_site(&headers) {
+    if origin::is_cross_site(&headers) {
         return Err((StatusCode::FORBIDDEN, "a web page cannot create tokens").into_response());
     }
     if !discovery.rate.allows(client) {

@@ -99,7 +99,7 @@ impl LeaderRecord {
     }
 
     /// Reads the record. A process whose record cannot be read is the leader all the same.
-    fn read(value: &[u8]) -> Self {
+    pub fn read(value: &[u8]) -> Self {
         decode(value).unwrap_or_else(|_| {
             let host = "an unknown host".to_owned();
             let since = wall_clock();

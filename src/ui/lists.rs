@@ -354,7 +354,7 @@ pub fn unit_files(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitFileRow> {
             hash: unit.hash,
             global,
             desired: unit.desired,
-            state: Some(state(snapshot, name, target)).filter(|_| !global),
+            state: Some(current_state(snapshot, name, target)).filter(|_| !global),
             target: target.map(|machine| Place::new(snapshot, machine)),
             observed: target.map(|machine| Freshness::of(snapshot, machine, now)),
             description: file.and_then(|file| file.description()).map(str::to_owned),
@@ -364,7 +364,7 @@ pub fn unit_files(snapshot: &Snapshot, now: Timestamp) -> Vec<UnitFileRow> {
 }
 
 /// Returns the state that a unit has reached: inactive if it is on no machine or its machine is not reachable.
-fn state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> DesiredState {
+pub fn current_state(snapshot: &Snapshot, unit: &UnitName, target: Option<MachineId>) -> DesiredState {
     let target = target.filter(|machine| is_present(snapshot, *machine));
     let reported = target.and_then(|machine| snapshot.states.get(unit)?.get(&machine));
     reported.map_or(DesiredState::Inactive, UnitState::reached)

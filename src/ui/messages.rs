@@ -1,6 +1,7 @@
 //! Sentences about machines, units and leadership: values in, text out.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::core::model::DesiredState;
@@ -59,6 +60,16 @@ pub fn deposed(leader: Option<&LeaderRecord>) -> String {
 /// A controller leads.
 pub fn leads(epoch: u64) -> String {
     format!("leads (epoch {epoch})")
+}
+
+/// A controller serves the API.
+pub fn serves(socket: &Path) -> String {
+    format!("serves the API on unix:{}", socket.display())
+}
+
+/// Another controller of this host serves the API.
+pub fn socket_in_use(socket: &Path) -> String {
+    format!("another controller has the socket unix:{}: this one serves the API when that one ends", socket.display())
 }
 
 /// A controller waits because another process leads.

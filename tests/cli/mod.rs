@@ -1,5 +1,6 @@
 //! The binary, run as an operator runs it, in a home directory and a working folder of its own.
 
+mod api;
 mod applications;
 mod bad_input;
 mod beside_controller;
@@ -82,7 +83,7 @@ impl Desk {
     /// Prepares a run of muster.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare();
-        command.env("HOME", self.home("")).current_dir(self.path("")).args(args);
+        command.env("MUSTER_LISTEN", "none").env("HOME", self.home("")).current_dir(self.path("")).args(args);
         command
     }
 

@@ -3,6 +3,7 @@
 //! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. The next test that
 //! runs removes the lab of a test that was killed.
 
+mod api;
 mod applications;
 mod bad_days;
 mod bad_plays;
@@ -148,6 +149,7 @@ pub(crate) fn bare() -> Command {
         .env("LC_ALL", "C.UTF-8")
         // Tests of other things need not watch each unit that they start.
         .env("ANSIBLE_GATHERING", "explicit")
+        .env("MUSTER_LISTEN", "none")
         .env("MUSTER_SETTLE", "0");
     command
 }

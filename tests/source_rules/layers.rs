@@ -13,12 +13,13 @@ use super::folders;
 /// The folders and files of the source tree, from the highest layer to the lowest.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
+    &["api"],
     &["ui"],
     &["playbook", "control"],
     &["runner"],
     &["application", "lab", "discovery", "inventory", "metrics"],
     &["secret", "vault"],
-    &["remote", "store"],
+    &["http", "remote", "store"],
     &["core/simulation"],
     &["core/reconcile"],
     &[
@@ -40,6 +41,7 @@ const LAYERS: &[&[&str]] = &[
         "core/secrets",
         "core/similar",
         "core/text_record",
+        "accounts",
         "difference",
     ],
 ];

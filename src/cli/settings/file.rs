@@ -9,6 +9,7 @@ use clap::Args as _;
 use toml::de::DeTable;
 
 use super::Flags;
+use super::ListenArgs;
 use super::LockArgs;
 use super::SettleArgs;
 use super::directory;
@@ -28,6 +29,8 @@ pub(super) struct File {
     pub(super) lock: LockArgs,
     /// For how long a unit that was started must run.
     pub(super) settle: SettleArgs,
+    /// Where a controller serves the API.
+    pub(super) listen: ListenArgs,
     /// Its path; `None` if there is no file.
     pub(super) path: Option<PathBuf>,
 }
@@ -87,7 +90,8 @@ impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
         let (schedule, lock) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, failover, schedule, lock, settle: toml::from_str(text)?, path: None })
+        let (settle, listen) = (toml::from_str(text)?, toml::from_str(text)?);
+        Ok(Self { flags, failover, schedule, lock, settle, listen, path: None })
     }
 }
 
@@ -139,6 +143,7 @@ fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
 fn keys() -> Vec<String> {
     let command = Flags::augment_args(FailoverPolicyArgs::augment_args(clap::Command::new("muster")));
     let command = SweepSchedule::augment_args(SettleArgs::augment_args(LockArgs::augment_args(command)));
+    let command = ListenArgs::augment_args(command);
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
     names.filter(|name| *name != "config").map(str::to_owned).collect()
 }

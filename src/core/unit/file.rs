@@ -1,6 +1,7 @@
 //! Unit files: parsed and serialised as in fleet, so that the HASH is the same.
 
 use indexmap::IndexMap;
+use indexmap::IndexSet;
 
 use super::hash::Hash;
 use super::parse;
@@ -25,6 +26,22 @@ impl UnitFile {
         let text = serialise(&options);
         let hash = Hash::of(text.as_bytes());
         Ok(Self { options, warnings, text, hash })
+    }
+
+    /// Makes a unit file of options.
+    pub fn of_options(options: &[UnitOption]) -> Result<Self, BadOptions> {
+        let file = Self::parse(&serialise(options))?;
+        let sections: IndexSet<&str> = options.iter().map(|option| option.section.as_str()).collect();
+        let ordered = sections.iter().flat_map(|section| options.iter().filter(|option| option.section == **section));
+        let mut read = file.options.iter();
+        let mut is_same = |option: &UnitOption| read.next() == Some(option);
+        // Text that a parser reads in another way would become other options, or another section.
+        match ordered.into_iter().find(|option| !is_same(option)) {
+            None => Ok(file),
+            Some(UnitOption { section, name, value }) => {
+                Err(BadOptions::Changed { section: section.clone(), name: name.clone(), value: value.clone() })
+            }
+        }
     }
 
     /// Parses a unit file from bytes, which may not be text.
@@ -87,6 +104,24 @@ impl UnitFile {
         let is_build = || self.options.iter().any(|option| option.section == "Build");
         self.values("Service", "Type").next_back().map_or_else(is_build, |kind| kind == "oneshot")
     }
+}
+
+/// The options are not those of a unit file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadOptions {
+    /// Their text is not a unit file.
+    #[error(transparent)]
+    Text(#[from] BadUnitFile),
+    /// A unit file cannot have this option: its text means something else.
+    #[error("the option {name:?} = {value:?} of section {section:?} is not one line of a unit file")]
+    Changed {
+        /// Its section.
+        section: String,
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// Two files are equal if their serialised texts are.

@@ -28,6 +28,7 @@ pub use credentials::secrets;
 pub use credentials::with_versions;
 pub use edit::BadEdit;
 pub use edit::check_edit;
+pub use file::BadOptions;
 pub use file::UnitFile;
 pub use fleet::BadRequirements;
 pub use fleet::IgnoredRequirement;

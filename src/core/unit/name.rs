@@ -219,6 +219,10 @@ impl UnitName {
 
     /// Returns the unit's type.
     pub fn kind(&self) -> UnitType {
+        // Most units are services, and a plan asks for the type of each.
+        if self.0.ends_with(".service") {
+            return UnitType::Service;
+        }
         // Every name ends in a type: `check` has seen it.
         self.0.rsplit_once('.').and_then(|(_, kind)| UnitType::named(kind)).unwrap_or(UnitType::Service)
     }

@@ -19,7 +19,7 @@ const QUOTED: usize = 64;
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
 /// One `Name=Value` with its section.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct UnitOption {
     /// The section's name, without brackets.
     pub section: String,

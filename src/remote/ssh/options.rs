@@ -130,17 +130,3 @@ impl Default for Options {
         }
     }
 }
-
-impl Options {
-    /// Returns the name and the home directory of the user that runs muster, from passwd(5).
-    pub fn account() -> Option<(String, PathBuf)> {
-        let uid = rustix::process::getuid().as_raw().to_string();
-        let text = std::fs::read_to_string("/etc/passwd").ok()?;
-        text.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            let home = (fields.nth(1)? == uid).then(|| fields.nth(2)).flatten()?;
-            Some((name.to_owned(), PathBuf::from(home)))
-        })
-    }
-}

@@ -182,3 +182,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_is_made_of_options() {
+    let option = |section: &str, name: &str, value: &str| UnitOption {
+        section: section.to_owned(),
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let options = [option("Unit", "A", "1"), option("Service", "B", "2 \\\n  3"), option("Unit", "C", "")];
+    let file = UnitFile::of_options(&options).unwrap();
+    assert_eq!(file.text(), "[Unit]\nA=1\nC=\n\n[Service]\nB=2 \\\n  3\n");
+    assert_eq!(UnitFile::parse(file.text()).unwrap().hash(), file.hash());
+    for (section, name, value) in [
+        ("Unit", "A", "1\n[Service]\nExecStart=/bin/evil"),
+        ("Unit]\n[Service", "A", "1"),
+        ("Unit", "A=1\nB", "2"),
+        ("Unit", "#A", "1"),
+        ("Unit", "", "1"),
+        ("Unit", "A", " 1"),
+        ("", "A", "1"),
+    ] {
+        let refused = UnitFile::of_options(&[option(section, name, value)]);
+        assert!(refused.is_err(), "{section:?} {name:?} {value:?}: {refused:?}");
+    }
+}

@@ -1,7 +1,8 @@
-//! The connections of the discovery service, with a bound for all clients and one for each, and a time limit for the
-//! head of each request. So no client can keep the others from connecting.
+//! The connections of a service, with a bound for all clients and one for each, and a time limit for the head of each
+//! request. So no client can keep the others from connecting.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -18,8 +19,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::net::UnixListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +30,11 @@ use tokio_util::sync::CancellationToken;
 /// How many connections there may be at most.
 const CONNECTIONS: u64 = 2048;
 
-/// How many open files are left for the store.
+/// How many open files are left for the store and the hosts.
 const OTHER_FILES: u64 = 128;
 
 /// How many connections one client may have.
-pub(super) const CONNECTIONS_PER_CLIENT: usize = 64;
+pub const CONNECTIONS_PER_CLIENT: usize = 64;
 
 /// How long a client may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -42,12 +45,46 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// The delay after a connection could not be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// The address of the client of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Client(pub(super) IpAddr);
+/// A socket on which clients connect.
+#[derive(Debug)]
+pub enum Listener {
+    /// Clients of any host.
+    Tcp(TcpListener),
+    /// Processes of this host.
+    Unix(UnixListener),
+}
 
-/// Serves connections until the service is stopped.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// The client of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// A host.
+    Address(IpAddr),
+    /// A user of this host, by the number that the kernel tells.
+    User(u32),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Client)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Box::new(stream), Client::Address(peer.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let user = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Client::User(user)))
+            }
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Serves connections until the service is stopped. Each request has its [`Client`] as an extension.
+pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
     let (free, clients) = (Arc::new(Semaphore::new(limit())), Clients::default());
     let graceful = GracefulShutdown::new();
     loop {
@@ -57,9 +94,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = stop.cancelled() => break,
         };
         match (permit, accepted) {
-            (Ok(permit), Ok((stream, peer))) => {
-                if let Some(place) = clients.admit(peer.ip()) {
-                    answer(stream, router.clone().layer(Extension(Client(peer.ip()))), &graceful, (permit, place));
+            (Ok(permit), Ok((stream, client))) => {
+                if let Some(place) = clients.admit(client) {
+                    answer(stream, router.clone().layer(Extension(client)), &graceful, (permit, place));
                 }
             }
             (_, Err(error)) => {
@@ -74,7 +111,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
 }
 
 /// Answers the requests of one connection.
-fn answer(stream: TcpStream, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Place)) {
+fn answer(stream: Box<dyn Stream>, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Place)) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     let service = TowerToHyperService::new(router);
@@ -98,14 +135,14 @@ fn limit() -> usize {
 
 /// The number of connections of each client.
 #[derive(Debug, Clone, Default)]
-struct Clients(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+struct Clients(Arc<Mutex<BTreeMap<Client, usize>>>);
 
 /// One connection of a client. The client has one less when this is dropped.
-struct Place(Clients, IpAddr);
+struct Place(Clients, Client);
 
 impl Clients {
     /// Counts another connection of a client, unless the client has too many.
-    fn admit(&self, client: IpAddr) -> Option<Place> {
+    fn admit(&self, client: Client) -> Option<Place> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = clients.entry(client).or_default();
         if *count >= CONNECTIONS_PER_CLIENT {

@@ -1,0 +1,195 @@
+//! The API: what programs and pages see of a cluster and do to it, over HTTP. Reads come from the read model, so that they ask
+//! the store for nothing. A change is what the command of the same name does: it sets desired state, and the leader carries it
+//! out.
+//!
+//! Requests are bounded and not trusted. Nothing here reaches a host.
+
+mod error;
+mod fleet;
+mod request;
+mod v1;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Router;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::header::SERVER;
+use axum::middleware;
+use axum::middleware::Next;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts;
+use crate::control::problems::Problem;
+use crate::control::progress::Timeouts;
+use crate::control::read_model::Published;
+use crate::control::read_model::View;
+use crate::control::sweep;
+use crate::control::verb;
+use crate::core::command::UnitCommand;
+use crate::core::model::Event;
+use crate::core::model::Snapshot;
+use crate::core::model::Timestamp;
+use crate::core::model::Unit;
+use crate::core::unit::UnitName;
+use crate::http::connections;
+use crate::http::connections::Client;
+use crate::http::connections::Listener;
+use crate::http::origin;
+use crate::metrics;
+use crate::metrics::Trouble;
+use crate::runner::ClusterContext;
+use crate::store::layout;
+use crate::store::layout::Key;
+use crate::store::leader_election::LeaderRecord;
+use crate::store::leader_election::hostname;
+use error::ApiError;
+
+/// How long a change waits until the read model has it, so that its client sees it in the next answer.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// The header of an answer from records that may be out of date, because the store does not answer: since when, in seconds
+/// since the Unix epoch.
+const STALE: &str = "muster-stale-since";
+
+/// The type of the metrics.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the server calls itself.
+const NAME: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
+
+/// A cluster as the API serves it.
+#[derive(Debug)]
+pub struct Api {
+    cluster: ClusterContext,
+    view: View,
+    hostname: String,
+    /// Cancelled when the service ends, so that no client keeps it from ending.
+    stop: CancellationToken,
+}
+
+/// The answer to a request.
+type Reply = Result<Response, ApiError>;
+
+impl Api {
+    /// Makes the API of a cluster.
+    pub fn new(cluster: ClusterContext, view: View, stop: CancellationToken) -> Self {
+        Self { cluster, view, hostname: hostname(), stop }
+    }
+
+    /// Returns the cluster of this moment, once the store was read.
+    fn published(&self) -> Result<Published, ApiError> {
+        let published = self.view.now();
+        match &published.stale {
+            _ if published.is_read => Ok(published),
+            Some(stale) => Err(ApiError::unavailable(format!("the store was not read yet: {}", stale.why))),
+            None => Err(ApiError::unavailable("the store was not read yet")),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.cluster.clock.now()
+    }
+
+    /// Returns who a client is, for the event log: a user of this host by name.
+    fn operator(&self, client: Client) -> String {
+        match client {
+            Client::User(user) => {
+                let name = accounts::find(user).map_or_else(|| user.to_string(), |account| account.name);
+                format!("{name}@{}", self.hostname)
+            }
+            Client::Address(address) => address.to_string(),
+        }
+    }
+
+    /// Stores the desired states of units, as the command of the same name does, and waits for nothing else.
+    async fn store(&self, client: Client, command: UnitCommand) -> Result<(), ApiError> {
+        let cluster = ClusterContext { operator: self.operator(client), ..self.cluster.clone() };
+        let (lock_wait, settle) = (Duration::ZERO, Duration::ZERO);
+        let timeouts = Timeouts { lock_wait, wait: None, settle, block: false };
+        let (verb, unit) = (command.verb, command.unit.clone());
+        let problems = verb::execute(&cluster, verb, &[command], timeouts, &mut |_| ()).await?;
+        if let Some(problem) = problems.first() {
+            return Err(ApiError::not_found(problem.what.clone()));
+        }
+        self.see(&unit).await
+    }
+
+    /// Waits until the read model has the present record of a unit.
+    async fn see(&self, unit: &UnitName) -> Result<(), ApiError> {
+        let key = self.cluster.keys.key(&Key::Unit(unit.clone()));
+        let record = self.cluster.store.get(&key).await?.and_then(|entry| layout::decode::<Unit>(&entry.value).ok());
+        self.view.until(SEEN_WITHIN, |published| published.unit(unit) == record).await;
+        Ok(())
+    }
+}
+
+/// Serves the API on a socket until it is stopped.
+pub async fn serve(listener: Listener, api: Api) {
+    let stop = api.stop.clone();
+    connections::serve(listener, router(Arc::new(api)), stop).await;
+}
+
+fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .nest("/api/v1", v1::router())
+        .route("/metrics", get(metrics))
+        .nest("/fleet/v1", fleet::router())
+        .nest("/v1-alpha", fleet::router())
+        .fallback(async || ApiError::not_found("there is no such resource"))
+        .layer(middleware::from_fn_with_state(api.clone(), check_origin))
+        .with_state(api)
+}
+
+/// Refuses what the page of another site makes a browser send, and what names another host.
+async fn check_origin(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    // Clients of a socket of this host write what they like as the host: a browser cannot reach it.
+    let is_local = matches!(client, Client::User(_));
+    let mut response = if !is_local && !origin::is_addressed(headers, None, &api.hostname) {
+        ApiError::new(StatusCode::MISDIRECTED_REQUEST, "this service has no such name").into_response()
+    } else if origin::is_cross_site(headers) {
+        ApiError::new(StatusCode::FORBIDDEN, "a page of another site cannot use this API").into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static(NAME));
+    if let Some(stale) = api.view.now().stale {
+        headers.insert(STALE, HeaderValue::from(stale.since.as_millis() / 1000));
+    }
+    response
+}
+
+/// Returns the problems of a cluster, as its records show them.
+fn problems(published: &Published, snapshot: &Snapshot, now: Timestamp) -> Vec<Problem> {
+    let events: Vec<Event> = published.events.events().cloned().collect();
+    let elsewhere = published.leader.as_ref().and_then(LeaderRecord::elsewhere);
+    sweep::recorded_problems(snapshot, &events, elsewhere, now)
+}
+
+/// Answers with the metrics of the cluster, for Prometheus.
+async fn metrics(State(api): State<Arc<Api>>) -> Reply {
+    let published = api.published()?;
+    let (snapshot, now) = (published.snapshot(), api.now());
+    let problems = problems(&published, &snapshot, now);
+    let troubles = problems.iter().map(|it| Trouble { kind: it.kind, machine: it.machine, unit: it.unit.as_ref() });
+    let state = metrics::State { snapshot: &snapshot, troubles: &troubles.collect::<Vec<_>>() };
+    let stale = published.stale.as_ref().map(|stale| now.since(stale.since)).unwrap_or_default();
+    let controller = metrics::Controller { leader_epoch: published.leader.as_ref().map(|leader| leader.epoch), stale };
+    let text = metrics::of_controller(&controller, state);
+    Ok(([(CONTENT_TYPE, METRICS)], text).into_response())
+}

@@ -1,0 +1,92 @@
+//! Changes: the desired states of units. Each answer says that the change is stored; the leader carries it out.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::no_such_unit;
+use super::parse;
+use crate::api::Api;
+use crate::api::Reply;
+use crate::api::error::ApiError;
+use crate::api::request;
+use crate::core::command::LocalFile;
+use crate::core::command::UnitCommand;
+use crate::core::model::DesiredState;
+use crate::core::model::Verb;
+use crate::core::unit::Contents;
+use crate::core::unit::UnitFile;
+use crate::http::connections::Client;
+
+/// The verbs of units that are submitted.
+const VERBS: [(&str, Verb); 6] = [
+    ("start", Verb::Start),
+    ("stop", Verb::Stop),
+    ("restart", Verb::Restart),
+    ("load", Verb::Load),
+    ("unload", Verb::Unload),
+    ("destroy", Verb::Destroy),
+];
+
+pub(super) async fn carry_out(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    Path((unit, verb)): Path<(String, String)>,
+) -> Reply {
+    let unit = parse(&unit)?;
+    let known = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
+    let verb = known.ok_or_else(|| {
+        let names: Vec<&str> = VERBS.iter().map(|(name, _)| *name).collect();
+        ApiError::not_found(format!("there is no verb {verb:?}: expected one of {}", names.join(", ")))
+    })?;
+    if api.published()?.unit(&unit).is_none() {
+        return Err(no_such_unit(&unit));
+    }
+    api.store(client, UnitCommand::new(verb, unit.clone())).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"unit": unit, "verb": verb.to_string()}))).into_response())
+}
+
+/// A unit file that a client submits.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submission {
+    /// The text of the file.
+    text: String,
+    /// The desired state; without one a new unit is inactive, and another keeps its own.
+    #[serde(default)]
+    desired: Option<DesiredState>,
+}
+
+pub(super) async fn submit(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    let unit = parse(&name)?;
+    let Submission { text, desired } = request::json(&headers, body).await?;
+    let file = UnitFile::parse(&text).map_err(|error| ApiError::bad(format!("{unit}:{error}")))?;
+    let known = api.published()?.unit(&unit);
+    let desired = desired.or(known.map(|known| known.desired)).unwrap_or(DesiredState::Inactive);
+    let verb = match desired {
+        DesiredState::Inactive => Verb::Submit,
+        DesiredState::Loaded => Verb::Load,
+        DesiredState::Launched => Verb::Start,
+    };
+    let hash = file.hash();
+    let file = LocalFile { file: Arc::new(file), path: name, template: false, contents: Contents::default() };
+    let command = UnitCommand { file: Some(file), replace: true, ..UnitCommand::new(verb, unit.clone()) };
+    api.store(client, command).await?;
+    let status = if known.is_none() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({"unit": unit, "hash": hash, "desired": desired}))).into_response())
+}

@@ -1,0 +1,77 @@
+//! muster's own API.
+
+use muster::core::model::DesiredState;
+use serde_json::json;
+
+use super::Served;
+use crate::wire::visit::MACHINE;
+
+#[tokio::test]
+async fn a_unit_is_submitted_started_and_explained() {
+    let served = Served::start().await;
+    let path = "/api/v1/unit-files/web.service";
+    let text = "[Service]\nExecStart=/bin/sleep 1\n";
+    let made = served.put(path, &json!({"text": text})).await;
+    assert_eq!((made.status, &made.json()["desired"]), (201, &json!("inactive")));
+    assert_eq!(served.get(path).await.body, text);
+    let started = served.send("POST /api/v1/units/web.service/start", "", "").await;
+    assert_eq!((started.status, started.json()), (202, json!({"unit": "web.service", "verb": "start"})));
+    assert_eq!(served.desired("web.service").await, Some(DesiredState::Launched));
+    let why = served.get("/api/v1/units/web.service/why").await.json();
+    assert_eq!((&why["unit"], &why["desired"]), (&json!("web.service"), &json!("launched")), "{why}");
+    let files = served.get("/api/v1/unit-files").await.json();
+    assert_eq!((files[0]["unit"].as_str(), files[0]["dstate"].as_str()), (Some("web.service"), Some("launched")));
+    let replaced = served.put(path, &json!({"text": "[Service]\nExecStart=/bin/sleep 2\n"})).await;
+    assert_eq!((replaced.status, &replaced.json()["desired"]), (200, &json!("launched")));
+    assert_eq!(served.send("POST /api/v1/units/web.service/destroy", "", "").await.status, 202);
+    assert_eq!(served.unit("web.service").await, None);
+}
+
+#[tokio::test]
+async fn who_did_it_is_in_the_event_log() {
+    let served = Served::start().await;
+    served.put("/api/v1/unit-files/web.service", &json!({"text": "[Service]\nExecStart=/bin/true\n"})).await;
+    served.send("POST /api/v1/units/web.service/start", "", "").await;
+    assert!(served.view.until(std::time::Duration::from_secs(5), |it| it.events.end() >= 2).await);
+    let events = served.get("/api/v1/events?lines=1").await.json();
+    let actor = events[0]["subject"]["actor"].as_str().unwrap().to_owned();
+    let me = muster::accounts::own().map_or_else(|| "?".to_owned(), |account| account.name);
+    assert!(actor.starts_with(&format!("{me}@")), "{events}");
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_told() {
+    let served = Served::start().await;
+    let message = |answer: super::Answer| answer.error();
+    for (line, status, text) in [
+        ("GET /api/v1/units/none.service/why", 404, "Unit none.service does not exist"),
+        ("POST /api/v1/units/none.service/start", 404, "Unit none.service does not exist"),
+        ("POST /api/v1/units/none.service/stop", 404, "Unit none.service does not exist"),
+        ("POST /api/v1/units/none.service/destroy", 404, "Unit none.service does not exist"),
+        ("POST /api/v1/units/none.service/fly", 404, "there is no verb \"fly\": expected one of start, stop, "),
+        ("GET /api/v1/unit-files/none.service", 404, "Unit none.service does not exist"),
+        ("GET /api/v1/machines/none", 404, "none"),
+        ("GET /api/v1/nothing", 404, "/api/v1/openapi.json lists"),
+        ("DELETE /api/v1/units", 405, "does not know the method"),
+        ("GET /api/v1/units/no%20name/why", 400, "no name"),
+    ] {
+        let (code, said) = message(served.send(line, "", "").await);
+        assert!(code == status && said.contains(text), "{line}: {code} {said}");
+    }
+}
+
+#[tokio::test]
+async fn machines_and_the_cluster_are_shown_as_the_commands_show_them() {
+    let served = Served::start().await;
+    let machines = served.get("/api/v1/machines").await.json();
+    assert_eq!((&machines[0]["name"], &machines[0]["machine"]), (&json!("core-01"), &json!(MACHINE)));
+    assert_eq!(served.get("/api/v1/machines/core-01").await.json()["machine"]["name"], "core-01");
+    let cluster = served.get("/api/v1/cluster").await.json();
+    assert_eq!((&cluster["machines"], &cluster["leader"], &cluster["stale"]), (&json!(1), &json!(null), &json!(null)));
+    for list in ["units", "applications", "events"] {
+        assert_eq!(served.get(&format!("/api/v1/{list}")).await.json(), json!([]), "{list}");
+    }
+    let metrics = served.get("/metrics").await;
+    assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
+    assert!(metrics.body.contains("\nmuster_has_leader 0.0\n"), "{}", metrics.body);
+}
