@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their input. `tests/fuzz/` runs the same functions on the corpora.
 
+mod api;
 mod facts;
 mod inventory;
 mod names;
@@ -16,6 +17,7 @@ use std::path::Path;
 use muster::inventory::diagnostic::Position;
 use tempfile::TempDir;
 
+pub use api::api;
 pub use facts::facts;
 pub use inventory::ini;
 pub use inventory::pattern;
@@ -36,7 +38,8 @@ pub use vault::vault;
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a binary in `fuzz_targets/` and a folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
+    ("api", api),
     ("facts", facts),
     ("glob", glob),
     ("ini", ini),

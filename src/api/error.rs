@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::control::membership::MembershipError;
 use crate::control::progress::OperationError;
 use crate::core::command::InvalidCommand;
 use crate::core::sanitize;
@@ -78,6 +79,17 @@ impl From<InvalidCommand> for ApiError {
             _ => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<MembershipError> for ApiError {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::Store(error) => error.into(),
+            MembershipError::Operation(error) => error.into(),
+            MembershipError::Machine(error) => Self::not_found(error.to_string()),
+            error => Self::conflict(error.to_string()),
+        }
     }
 }
 

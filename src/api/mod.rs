@@ -25,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use axum::routing::get;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
@@ -47,6 +48,7 @@ use crate::http::origin;
 use crate::metrics;
 use crate::metrics::Trouble;
 use crate::runner::ClusterContext;
+use crate::runner::LeaderSettings;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::leader_election::LeaderRecord;
@@ -72,6 +74,8 @@ pub struct Api {
     cluster: ClusterContext,
     view: View,
     hostname: String,
+    /// The settings of this controller, for plans.
+    settings: watch::Receiver<LeaderSettings>,
     /// Cancelled when the service ends, so that no client keeps it from ending.
     stop: CancellationToken,
 }
@@ -81,8 +85,13 @@ type Reply = Result<Response, ApiError>;
 
 impl Api {
     /// Makes the API of a cluster.
-    pub fn new(cluster: ClusterContext, view: View, stop: CancellationToken) -> Self {
-        Self { cluster, view, hostname: hostname(), stop }
+    pub fn new(
+        cluster: ClusterContext,
+        view: View,
+        settings: watch::Receiver<LeaderSettings>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { cluster, view, hostname: hostname(), settings, stop }
     }
 
     /// Returns the cluster of this moment, once the store was read.
@@ -104,15 +113,20 @@ impl Api {
         match client {
             Client::User(user) => {
                 let name = accounts::find(user).map_or_else(|| user.to_string(), |account| account.name);
-                format!("{name}@{}", self.hostname)
+                format!("{name}@{} (API)", self.hostname)
             }
             Client::Address(address) => address.to_string(),
         }
     }
 
+    /// Returns the handles of the cluster for what a client asks for.
+    fn cluster_for(&self, client: Client) -> ClusterContext {
+        ClusterContext { operator: self.operator(client), ..self.cluster.clone() }
+    }
+
     /// Stores the desired states of units, as the command of the same name does, and waits for nothing else.
     async fn store(&self, client: Client, command: UnitCommand) -> Result<(), ApiError> {
-        let cluster = ClusterContext { operator: self.operator(client), ..self.cluster.clone() };
+        let cluster = self.cluster_for(client);
         let (lock_wait, settle) = (Duration::ZERO, Duration::ZERO);
         let timeouts = Timeouts { lock_wait, wait: None, settle, block: false };
         let (verb, unit) = (command.verb, command.unit.clone());
@@ -138,7 +152,8 @@ pub async fn serve(listener: Listener, api: Api) {
     connections::serve(listener, router(Arc::new(api)), stop).await;
 }
 
-fn router(api: Arc<Api>) -> Router {
+/// Returns the routes. Each request must have its [`Client`] as an extension.
+pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .nest("/api/v1", v1::router())
         .route("/metrics", get(metrics))

@@ -2,6 +2,7 @@
 
 mod ansible_config;
 mod apply;
+mod audit;
 mod completions;
 pub mod context;
 mod controller;
@@ -240,6 +241,10 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Show the event log: what was done, and why
     Events(events::EventsArgs),
+    /// Show what operators asked for, with the time and the operator
+    ///
+    /// The event log keeps the latest 2000 events of the cluster.
+    Audit(audit::AuditArgs),
     /// Observe every machine and print the steps that would be taken
     ///
     /// While a controller leads, its observations are used and no machine is visited.
@@ -446,6 +451,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Machine(command) => explain::machine(&context, &command).await,
         Command::Failover(args) => failover::failover(&context, &args).await,
         Command::Events(args) => events::events(&context, &args).await,
+        Command::Audit(args) => audit::audit(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,
         Command::Lock(command) => lock::run(&context, command).await,

@@ -130,12 +130,7 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> CommandR
     let mut hosts = SimulatedHosts::of(&snapshot, down.iter().copied());
     let simulation = simulation::simulate(&mut reconciler, &mut hosts, Clock::start().now());
     if args.output.is_some() {
-        let mut value = ui::plan::json(&snapshot, &simulation);
-        let unschedulable =
-            reconciler.refused().iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
-        value.insert("unschedulable".to_owned(), unschedulable.collect());
-        value.insert("health_changes".to_owned(), json!(simulation.health_changes));
-        ui::json(&value);
+        ui::json(&ui::plan::simulated_json(&snapshot, &simulation, reconciler.refused()));
         return Ok(ExitStatus::Done);
     }
     let health_changes = down.iter().filter_map(|id| health(&reconciler, &simulation, *id));

@@ -27,7 +27,7 @@ const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration:
 pub enum Update {
     /// All entries. Earlier updates are void.
     Reset(Listing),
-    /// Changes, in the order in which they were made.
+    /// Changes, in the order in which they were made. There are none when the store is available again.
     Events(Vec<WatchEvent>),
     /// The store is unavailable. Earlier updates may be out of date.
     Unavailable(StoreError),
@@ -119,7 +119,7 @@ impl Follower {
             State::Open(revisions, watches) => match watches.await {
                 Ok(watches) => {
                     self.state = State::Watch(watches);
-                    None
+                    (self.delay > RETRY_DELAY.0).then(|| Update::Events(Vec::new()))
                 }
                 Err(error) => {
                     let revisions = std::mem::take(revisions);

@@ -1,5 +1,7 @@
 //! A simulation or a dry run, as tables and as JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -74,6 +76,19 @@ pub fn json(snapshot: &Snapshot, simulation: &Simulation) -> Map<String, Value> 
     });
     let (moves, steps) = (moves.collect(), steps.collect());
     [("moves".to_owned(), moves), ("steps".to_owned(), steps)].into_iter().collect()
+}
+
+/// Returns a simulation as JSON: with the units that would have no machine, and the machines whose health would change.
+pub fn simulated_json(
+    snapshot: &Snapshot,
+    simulation: &Simulation,
+    unschedulable: &BTreeMap<UnitName, PlacementError>,
+) -> Map<String, Value> {
+    let mut value = json(snapshot, simulation);
+    let unschedulable = unschedulable.iter().map(|(unit, why)| json!({"unit": unit, "why": why.to_string()}));
+    value.insert("unschedulable".to_owned(), unschedulable.collect());
+    value.insert("health_changes".to_owned(), json!(simulation.health_changes));
+    value
 }
 
 fn lay_out(header: [&str; 4], rows: Vec<[String; 4]>) -> String {

@@ -14,10 +14,12 @@ use std::sync::atomic::Ordering;
 use muster::api::Api;
 use muster::control::read_model::ReadModel;
 use muster::control::read_model::View;
+use muster::core::health::failover::FailoverPolicy;
 use muster::core::model::DesiredState;
 use muster::core::model::Unit;
 use muster::http::connections::Listener;
 use muster::runner::ClusterContext;
+use muster::runner::LeaderSettings;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
@@ -27,12 +29,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Folder;
 use crate::control::context;
 use crate::control::found;
 use crate::control::keys;
+use crate::control::timing;
 use crate::store::soon;
 
 /// The API of a cluster with one machine, which nothing leads.
@@ -79,7 +83,7 @@ impl Served {
         let folder = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir().unwrap();
         let (socket, stop) = (folder.path().join("api.sock"), CancellationToken::new());
         let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
-        let api = Api::new(cluster.clone(), view.clone(), stop.clone());
+        let api = Api::new(cluster.clone(), view.clone(), settings(), stop.clone());
         let listener = Listener::Unix(UnixListener::bind(&socket).unwrap());
         tokio::spawn(async move {
             tokio::select! {
@@ -128,6 +132,12 @@ impl Served {
     async fn desired(&self, name: &str) -> Option<DesiredState> {
         self.unit(name).await.map(|unit| unit.desired)
     }
+}
+
+/// Returns the settings of a controller, which do not change.
+fn settings() -> watch::Receiver<LeaderSettings> {
+    let failover_policy = FailoverPolicy::default();
+    watch::channel(LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() }).1
 }
 
 impl Drop for Served {

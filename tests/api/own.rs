@@ -1,9 +1,19 @@
 //! muster's own API.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use muster::core::model::DesiredState;
+use muster::store::Credentials;
 use serde_json::json;
 
 use super::Served;
+use crate::control::Folder;
+use crate::control::context;
+use crate::control::found;
+use crate::store::server::Server;
+use crate::store::server::installed;
+use crate::store::skip;
 use crate::wire::visit::MACHINE;
 
 #[tokio::test]
@@ -32,7 +42,7 @@ async fn who_did_it_is_in_the_event_log() {
     let served = Served::start().await;
     served.put("/api/v1/unit-files/web.service", &json!({"text": "[Service]\nExecStart=/bin/true\n"})).await;
     served.send("POST /api/v1/units/web.service/start", "", "").await;
-    assert!(served.view.until(std::time::Duration::from_secs(5), |it| it.events.end() >= 2).await);
+    assert!(served.view.until(Duration::from_secs(5), |it| it.events.end() >= 2).await);
     let events = served.get("/api/v1/events?lines=1").await.json();
     let actor = events[0]["subject"]["actor"].as_str().unwrap().to_owned();
     let me = muster::accounts::own().map_or_else(|| "?".to_owned(), |account| account.name);
@@ -74,4 +84,73 @@ async fn machines_and_the_cluster_are_shown_as_the_commands_show_them() {
     let metrics = served.get("/metrics").await;
     assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
     assert!(metrics.body.contains("\nmuster_has_leader 0.0\n"), "{}", metrics.body);
+}
+
+#[tokio::test]
+async fn a_machine_is_cordoned_and_drained() {
+    let served = Served::start().await;
+    for (verb, cordoned, draining) in [("cordon", true, false), ("drain", true, true), ("uncordon", false, false)] {
+        let answer = served.send(&format!("POST /api/v1/machines/core-01/{verb}"), "", "").await;
+        let machine = json!({"machine": MACHINE, "name": "core-01", "cordoned": cordoned, "draining": draining});
+        assert_eq!((answer.status, answer.json()), (202, machine), "{verb}");
+        let listed = served.get("/api/v1/machines").await.json();
+        assert_eq!((&listed[0]["cordoned"], &listed[0]["draining"]), (&json!(cordoned), &json!(draining)), "{verb}");
+    }
+    let missing = served.send("POST /api/v1/machines/none/cordon", "", "").await;
+    assert_eq!(missing.error().0, 404);
+    let wrong = served.send("POST /api/v1/machines/core-01/reboot", "", "").await;
+    let why = "there is no verb \"reboot\": expected one of cordon, uncordon, drain";
+    assert_eq!(wrong.error(), (404, why.to_owned()));
+}
+
+#[tokio::test]
+async fn a_plan_and_a_simulation_change_nothing() {
+    let served = Served::start().await;
+    served.put("/api/v1/unit-files/web.service", &json!({"text": "[Service]\nExecStart=/bin/true\n"})).await;
+    served.send("POST /api/v1/units/web.service/start", "", "").await;
+    let plan = served.get("/api/v1/plan").await.json();
+    assert_eq!(
+        (&plan["moves"][0]["unit"], &plan["moves"][0]["to"]),
+        (&json!("web.service"), &json!(MACHINE)),
+        "{plan}"
+    );
+    let down = served.get("/api/v1/simulate?down=core-01").await.json();
+    assert_eq!(down["unschedulable"][0]["unit"], "web.service", "{down}");
+    assert_eq!(served.get("/api/v1/placements").await.json(), json!({}));
+    for (query, status, text) in
+        [("", 400, "?down=MACHINE"), ("?down=none", 404, "none"), ("?up=core-01", 400, "there is no parameter \"up\"")]
+    {
+        let (code, said) = served.get(&format!("/api/v1/simulate{query}")).await.error();
+        assert!(code == status && said.contains(text), "{query}: {code} {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_go_on_while_the_store_does_not_answer_and_say_so() {
+    if !installed() {
+        return skip("etcd is not installed");
+    }
+    let mut server = Server::start(&[]);
+    let location = format!("etcd://{}", server.address());
+    let opened = async || muster::store::open(&location, &Credentials::default()).await;
+    let store = loop {
+        match opened().await {
+            Ok(store) if store.get("/ready").await.is_ok() => break store,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    found(&store, &[]).await;
+    let served = Served::serve(context(&store, &Arc::new(Folder::new())));
+    assert!(served.view.until(Duration::from_secs(10), |it| it.is_read).await);
+    assert!(!served.get("/api/v1/machines").await.head.contains("muster-stale-since"));
+    server.kill();
+    assert!(served.view.until(Duration::from_secs(20), |it| it.stale.is_some()).await);
+    let stale = served.get("/api/v1/machines").await;
+    assert!(stale.head.contains("muster-stale-since: ") && stale.json()[0]["name"] == "core-01", "{stale:?}");
+    assert!(served.get("/api/v1/cluster").await.json()["stale"]["why"].is_string());
+    let submission = json!({"text": "[Service]\nExecStart=/bin/true\n"});
+    assert_eq!(served.put("/api/v1/unit-files/a.service", &submission).await.status, 503);
+    server.run();
+    assert!(served.view.until(Duration::from_secs(30), |it| it.stale.is_none()).await);
+    assert!(!served.get("/api/v1/machines").await.head.contains("muster-stale-since"));
 }

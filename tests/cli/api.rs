@@ -66,6 +66,12 @@ fn controllers_of_one_host_serve_the_api_one_after_the_other() {
         serde_json::from_str(&desk.muster(&["list-unit-files", "-o", "json"]).ok()).unwrap();
     let served: serde_json::Value = serde_json::from_str(&curl(&desk, &[], "/api/v1/unit-files")).unwrap();
     assert_eq!((&listed[0]["dstate"], &served), (&"launched".into(), &listed));
+    let asked = desk.muster(&["audit", "--since", "1h"]).ok();
+    let asked: Vec<&str> =
+        asked.lines().filter_map(|line| line.split_once("web.service: ")).map(|(_, it)| it).collect();
+    assert!(asked[0].starts_with("submit asked for by ") && !asked[0].ends_with("(API)"), "{asked:?}");
+    assert!(asked[1].starts_with("start asked for by ") && asked[1].ends_with(" (API)"), "{asked:?}");
+    assert_eq!((asked.len(), desk.muster(&["audit", "--by", "mallory"]).ok().as_str()), (2, ""));
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     second.says("serves the API on unix:");

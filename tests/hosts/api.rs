@@ -11,7 +11,7 @@ use muster::lab::Lab;
 use super::daemon::Daemon;
 use super::daemon::join;
 use super::daemon::really_on;
-use super::lab;
+use super::lab_with_etcd;
 use super::run;
 use super::until;
 
@@ -42,7 +42,7 @@ impl Drop for Following {
 
 #[test]
 fn a_program_without_keys_starts_a_unit_and_sees_it_move() {
-    let Some(lab) = lab(3) else { return };
+    let Some(lab) = lab_with_etcd(3) else { return };
     join(&lab);
     let listen = format!("unix:{}", lab.dir().join("api.sock").display());
     let controller = Daemon::start(&lab, &["controller", "--down-after", "4", "--listen", &listen]);

@@ -1,4 +1,4 @@
-//! Changes: the desired states of units. Each answer says that the change is stored; the leader carries it out.
+//! Changes: the desired states of units, and whether machines take units. Each answer says that the change is stored; the leader carries it out.
 
 use std::sync::Arc;
 
@@ -17,11 +17,16 @@ use super::no_such_unit;
 use super::parse;
 use crate::api::Api;
 use crate::api::Reply;
+use crate::api::SEEN_WITHIN;
 use crate::api::error::ApiError;
 use crate::api::request;
+use crate::control::membership;
+use crate::control::membership::SchedulingMode;
+use crate::control::read_model::Published;
 use crate::core::command::LocalFile;
 use crate::core::command::UnitCommand;
 use crate::core::model::DesiredState;
+use crate::core::model::Machine;
 use crate::core::model::Verb;
 use crate::core::unit::Contents;
 use crate::core::unit::UnitFile;
@@ -43,16 +48,43 @@ pub(super) async fn carry_out(
     Path((unit, verb)): Path<(String, String)>,
 ) -> Reply {
     let unit = parse(&unit)?;
-    let known = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
-    let verb = known.ok_or_else(|| {
-        let names: Vec<&str> = VERBS.iter().map(|(name, _)| *name).collect();
-        ApiError::not_found(format!("there is no verb {verb:?}: expected one of {}", names.join(", ")))
-    })?;
+    let verb = known(&VERBS, &verb)?;
     if api.published()?.unit(&unit).is_none() {
         return Err(no_such_unit(&unit));
     }
     api.store(client, UnitCommand::new(verb, unit.clone())).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"unit": unit, "verb": verb.to_string()}))).into_response())
+}
+
+/// What may be asked of a machine.
+const MODES: [(&str, SchedulingMode); 3] = [
+    ("cordon", SchedulingMode::Cordoned),
+    ("uncordon", SchedulingMode::Open),
+    ("drain", SchedulingMode::Drained(None)),
+];
+
+pub(super) async fn schedule(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    Path((machine, verb)): Path<(String, String)>,
+) -> Reply {
+    let mode = known(&MODES, &verb)?;
+    let machine = membership::set_scheduling_mode(&api.cluster_for(client), &machine, mode).await?;
+    let Machine { id, name, cordoned, draining, .. } = machine;
+    let is_seen = |published: &Published| {
+        published.snapshot().machines.get(&id).is_some_and(|it| (it.cordoned, it.draining) == (cordoned, draining))
+    };
+    api.view.until(SEEN_WITHIN, is_seen).await;
+    let machine = json!({"machine": id, "name": name, "cordoned": cordoned, "draining": draining});
+    Ok((StatusCode::ACCEPTED, Json(machine)).into_response())
+}
+
+/// Returns the meaning of a verb.
+fn known<T: Copy>(verbs: &[(&str, T)], verb: &str) -> Result<T, ApiError> {
+    verbs.iter().find(|(name, _)| *name == verb).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let names: Vec<&str> = verbs.iter().map(|(name, _)| *name).collect();
+        ApiError::not_found(format!("there is no verb {verb:?}: expected one of {}", names.join(", ")))
+    })
 }
 
 /// A unit file that a client submits.

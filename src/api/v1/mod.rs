@@ -2,6 +2,7 @@
 
 mod changes;
 mod events;
+mod plans;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/cluster", get(cluster))
         .route("/machines", get(machines))
         .route("/machines/{machine}", get(machine))
+        .route("/machines/{machine}/{verb}", post(changes::schedule))
         .route("/units", get(units))
         .route("/units/{unit}/why", get(why))
         .route("/units/{unit}/{verb}", post(changes::carry_out))
@@ -52,6 +54,8 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/applications", get(applications))
         .route("/placements", get(placements))
         .route("/problems", get(problems))
+        .route("/plan", get(plans::plan))
+        .route("/simulate", get(plans::simulate))
         .route("/events", get(events::events))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not know the method")

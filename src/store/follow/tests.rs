@@ -46,6 +46,7 @@ async fn following_continues_where_it_was_when_the_store_is_back() {
         assert_eq!(keys(follower.next().await), ["unavailable"]);
     }
     store.set_unavailable(false);
+    assert!(keys(follower.next().await).is_empty(), "it is available again, which is told although nothing may change");
     assert_eq!(keys(follower.next().await), ["+ /a/1"]);
 }
 
@@ -119,5 +120,6 @@ async fn a_quiet_prefix_is_not_listed_again_after_a_compaction() {
     put(&store, "/a/1").await;
     assert_eq!(keys(follower.next().await), ["unavailable"]);
     store.set_unavailable(false);
+    assert!(keys(follower.next().await).is_empty(), "it is available again, which is told although nothing may change");
     assert_eq!(keys(follower.next().await), ["+ /a/1"]);
 }
