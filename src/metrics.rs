@@ -3,6 +3,7 @@
 //!
 //! Names follow the conventions of Prometheus (prometheus.io/docs/practices/naming): base units, the unit at the end of the name.
 
+mod instruments;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::unit::UnitName;
+pub use instruments::Instruments;
 
 /// How many troubles have a series of their own. The number of all is a metric too.
 const TROUBLES: usize = 1000;
@@ -76,15 +78,17 @@ pub fn of_sweep(sweep: &Sweep, state: Option<State<'_>>) -> String {
 
 /// What a controller knows of itself and of the store.
 #[derive(Debug, Clone, Copy)]
-pub struct Controller {
+pub struct Controller<'a> {
     /// The epoch of the process that leads, if one does.
     pub leader_epoch: Option<u64>,
     /// For how long the store has not answered; zero if it answers.
     pub stale: Duration,
+    /// What it has measured.
+    pub instruments: &'a Instruments,
 }
 
 /// Returns the metrics of a cluster as a controller sees it.
-pub fn of_controller(controller: &Controller, state: State<'_>) -> String {
+pub fn of_controller(controller: &Controller<'_>, state: State<'_>) -> String {
     let mut metrics = Metrics(Registry::with_prefix("muster"));
     metrics.one("has_leader", "1 while a process leads", flag(controller.leader_epoch.is_some()));
     if let Some(epoch) = controller.leader_epoch.and_then(|epoch| u32::try_from(epoch).ok()) {
@@ -97,6 +101,7 @@ pub fn of_controller(controller: &Controller, state: State<'_>) -> String {
     metrics.machines(state.snapshot);
     metrics.units(state.snapshot);
     metrics.troubles(state);
+    controller.instruments.register(&mut metrics.0);
     metrics.text()
 }
 

@@ -21,11 +21,11 @@ use muster::runner::Clock;
 use muster::runner::ClusterContext;
 use muster::runner::LeaderSettings;
 use muster::runner::SecretSource;
+use muster::runner::Supervision;
 use muster::store::MemoryStore;
 use muster::store::layout::Keyspace;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -54,7 +54,7 @@ fn serve() -> (Runtime, Router) {
     let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
     runtime.spawn(model.run());
     runtime.block_on(view.until(std::time::Duration::from_secs(5), |published| published.is_read));
-    let api = Api::new(cluster, view, watch::channel(settings).1, CancellationToken::new());
+    let api = Api::new(cluster, view, Supervision::fixed(settings), CancellationToken::new());
     (runtime, api::router(Arc::new(api)))
 }
 

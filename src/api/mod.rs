@@ -25,7 +25,6 @@ use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use axum::routing::get;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts;
@@ -48,7 +47,7 @@ use crate::http::origin;
 use crate::metrics;
 use crate::metrics::Trouble;
 use crate::runner::ClusterContext;
-use crate::runner::LeaderSettings;
+use crate::runner::Supervision;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::leader_election::LeaderRecord;
@@ -74,8 +73,8 @@ pub struct Api {
     cluster: ClusterContext,
     view: View,
     hostname: String,
-    /// The settings of this controller, for plans.
-    settings: watch::Receiver<LeaderSettings>,
+    /// The settings and the pulse of this controller, for plans and metrics.
+    supervision: Supervision,
     /// Cancelled when the service ends, so that no client keeps it from ending.
     stop: CancellationToken,
 }
@@ -85,13 +84,8 @@ type Reply = Result<Response, ApiError>;
 
 impl Api {
     /// Makes the API of a cluster.
-    pub fn new(
-        cluster: ClusterContext,
-        view: View,
-        settings: watch::Receiver<LeaderSettings>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { cluster, view, hostname: hostname(), settings, stop }
+    pub fn new(cluster: ClusterContext, view: View, supervision: Supervision, stop: CancellationToken) -> Self {
+        Self { cluster, view, hostname: hostname(), supervision, stop }
     }
 
     /// Returns the cluster of this moment, once the store was read.
@@ -204,7 +198,8 @@ async fn metrics(State(api): State<Arc<Api>>) -> Reply {
     let troubles = problems.iter().map(|it| Trouble { kind: it.kind, machine: it.machine, unit: it.unit.as_ref() });
     let state = metrics::State { snapshot: &snapshot, troubles: &troubles.collect::<Vec<_>>() };
     let stale = published.stale.as_ref().map(|stale| now.since(stale.since)).unwrap_or_default();
-    let controller = metrics::Controller { leader_epoch: published.leader.as_ref().map(|leader| leader.epoch), stale };
+    let leader_epoch = published.leader.as_ref().map(|leader| leader.epoch);
+    let controller = metrics::Controller { leader_epoch, stale, instruments: api.supervision.pulse.instruments() };
     let text = metrics::of_controller(&controller, state);
     Ok(([(CONTENT_TYPE, METRICS)], text).into_response())
 }

@@ -56,7 +56,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
     let cluster = context.cluster().await?;
     warn_if_blind(&cluster).await?;
-    let api = api::start(&cluster, settings.subscribe(), args.listen.socket(&context.settings))?;
+    let api = api::start(&cluster, supervision.clone(), args.listen.socket(&context.settings))?;
     let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
         service.shows(&status);

@@ -34,7 +34,7 @@ pub async fn dry_run(
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
-            for output in turn::reconcile(reconciler, [input], clock.now()) {
+            for output in turn::reconcile(reconciler, [input], clock.now()).0 {
                 if !run.carry_out(reconciler, output, &mut inputs) {
                     return Some(run.simulation);
                 }

@@ -8,7 +8,9 @@ use std::sync::PoisonError;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::fence;
 use super::fence::FenceCommands;
 use super::secret_source::SecretSource;
@@ -23,6 +25,7 @@ use crate::core::model::Visit;
 use crate::core::reconcile::Input;
 use crate::core::sanitize::truncate;
 use crate::core::unit::UnitName;
+use crate::metrics::Instruments;
 use crate::remote;
 use crate::remote::Progress;
 use crate::remote::SharedRemote;
@@ -45,6 +48,8 @@ const PROGRESS_LIMIT: usize = 1024;
 pub(super) struct InFlight {
     remote: SharedRemote,
     secrets: SecretSource,
+    /// What measures the visits, and the clock of the measurements.
+    instruments: Option<(Instruments, Clock)>,
     visits: JoinSet<Visited>,
     probes: JoinSet<Probed>,
     fencings: JoinSet<Fenced>,
@@ -63,6 +68,7 @@ impl InFlight {
         Self {
             remote,
             secrets: SecretSource::default(),
+            instruments: None,
             visits: JoinSet::new(),
             probes: JoinSet::new(),
             fencings: JoinSet::new(),
@@ -77,6 +83,11 @@ impl InFlight {
     /// Sets where the values of secrets come from.
     pub(super) fn with_secrets(self, secrets: SecretSource) -> Self {
         Self { secrets, ..self }
+    }
+
+    /// Sets what measures the visits.
+    pub(super) fn with_instruments(self, instruments: Instruments, clock: Clock) -> Self {
+        Self { instruments: Some((instruments, clock)), ..self }
     }
 
     /// Reports whether nothing is under way, not even a peer probe.
@@ -137,12 +148,17 @@ impl InFlight {
         let remote = self.remote.clone();
         let gate = Gate(Arc::new(Mutex::new(Some(self.sender.clone()))));
         let (stops, secrets) = (stops(snapshot, &target.name, &visit), self.secrets.clone());
+        let instruments = self.instruments.clone();
         self.visits.spawn(async move {
             let mut visit = visit;
             secrets.fill(&mut visit).await;
             let _wait = stops.map(|what| tracing::info_span!("wait", what));
             let progress = gate.progress(machine);
+            let began = Instant::now();
             let report = remote::guarded(&target.name, remote.visit(&target, &visit, quick, &progress)).await;
+            if let Some((instruments, clock)) = instruments {
+                instruments.visited(&target.name, began.elapsed(), &report, clock.now());
+            }
             gate.close();
             (machine, report)
         });

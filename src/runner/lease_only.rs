@@ -20,12 +20,13 @@ pub async fn lease_only<T>(
     campaign: impl Future<Output = T>,
 ) -> T {
     reconciler.enter_lease_only();
-    let mut in_flight = InFlight::new(context.remote.clone());
+    let mut in_flight =
+        InFlight::new(context.remote.clone()).with_instruments(pulse.instruments().clone(), context.clock);
     let mut campaign = std::pin::pin!(campaign);
     let mut timer = TurnTimer::new(pulse);
     let mut inputs = vec![Input::Tick];
     loop {
-        for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
+        for output in turn::reconcile(reconciler, inputs, context.clock.now()).0 {
             match output {
                 Output::Deposed => return campaign.await,
                 Output::Visit { machine, visit, quick, through } => {

@@ -26,7 +26,7 @@ pub async fn observe(reconciler: &mut Reconciler, remote: &SharedRemote, clock: 
     let deadline = Instant::now() + limit;
     let mut inputs = vec![Input::Tick];
     loop {
-        for output in turn::reconcile(reconciler, inputs, clock.now()) {
+        for output in turn::reconcile(reconciler, inputs, clock.now()).0 {
             match output {
                 Output::Visit { machine, visit, through, .. } => {
                     if !reconciler.view(machine).is_some_and(MachineView::answers) {

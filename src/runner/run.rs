@@ -95,7 +95,7 @@ pub async fn run(
     let mut runner = Runner::new(context);
     let mut inputs = vec![Input::Tick];
     loop {
-        for output in turn::reconcile(reconciler, inputs, context.clock.now()) {
+        for output in runner.reconcile(reconciler, inputs) {
             if !runner.carry_out(reconciler.snapshot(), output) {
                 tracing::debug!(epoch = context.leadership.epoch(), "leadership lost");
                 return Ok(RunOutcome::Deposed);
@@ -157,8 +157,11 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn new(context: &'a RunContext) -> Self {
-        let in_flight = InFlight::new(context.remote.clone()).with_secrets(context.secrets.clone());
         let supervision = context.supervision.clone();
+        let mut in_flight = InFlight::new(context.remote.clone()).with_secrets(context.secrets.clone());
+        if let Some(supervision) = &supervision {
+            in_flight = in_flight.with_instruments(supervision.pulse.instruments().clone(), context.clock);
+        }
         let timer = TurnTimer::new(supervision.as_ref().map(|it| it.pulse.clone()).unwrap_or_default());
         Self {
             context,
@@ -191,6 +194,15 @@ impl<'a> Runner<'a> {
                 tracing::warn!("{}", record.message(key));
             }
         }
+    }
+
+    /// Hands inputs to the reconciler and returns its outputs.
+    fn reconcile(&self, reconciler: &mut Reconciler, inputs: Vec<Input>) -> Vec<Output> {
+        let (outputs, took) = turn::reconcile(reconciler, inputs, self.context.clock.now());
+        if let Some(supervision) = &self.supervision {
+            supervision.pulse.instruments().decided(took);
+        }
+        outputs
     }
 
     /// Carries out one output. Reports whether this process still leads.
@@ -226,12 +238,16 @@ impl<'a> Runner<'a> {
         let keys = self.context.keys.clone();
         let leadership = self.context.leadership.clone();
         let changes = keys.ops(writes);
+        let instruments = self.supervision.as_ref().map(|it| it.pulse.instruments().clone());
         let prune = self.logged >= EVENTS_BETWEEN_PRUNES;
         self.logged = if prune { 0 } else { self.logged };
         self.commit = Some(Box::pin(async move {
             let (began, writes) = (Instant::now(), changes.len());
             let committed = leadership.commit(changes).await;
             tracing::debug!(writes, took = ?began.elapsed(), ?committed, "commit");
+            if let Some(instruments) = instruments {
+                instruments.committed(began.elapsed());
+            }
             Ok(committed? && (!prune || leadership.prune_events(&keys, EVENTS_KEPT).await?))
         }));
     }

@@ -17,6 +17,7 @@ use crate::core::model::Health;
 use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
+use crate::metrics::Instruments;
 
 /// How long a summary of the cluster is shown before it is computed again.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
@@ -83,6 +84,7 @@ impl ClusterSummary {
 pub struct Pulse {
     turns: AtomicU64,
     summary: Mutex<Option<(Instant, ClusterSummary)>>,
+    instruments: Instruments,
 }
 
 impl Pulse {
@@ -94,6 +96,11 @@ impl Pulse {
     /// Returns how often the loop has turned. The number grows at least once a second while the loop turns.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Returns what the controller measures of itself.
+    pub const fn instruments(&self) -> &Instruments {
+        &self.instruments
     }
 
     /// Returns the cluster as the last turns of a leader saw it.

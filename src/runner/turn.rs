@@ -22,19 +22,19 @@ const TOLERANCE: Duration = Duration::from_millis(500);
 /// How long one timer lasts at most. A process that stands still between two timers is noticed only by the later one.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Hands inputs to the reconciler and returns its outputs.
+/// Hands inputs to the reconciler. Returns its outputs, and how long it took.
 pub(super) fn reconcile(
     reconciler: &mut Reconciler,
     inputs: impl IntoIterator<Item = Input>,
     now: Timestamp,
-) -> Vec<Output> {
+) -> (Vec<Output>, Duration) {
     let began = std::time::Instant::now();
     let outputs = reconciler.handle_all(inputs, now);
     let took = began.elapsed();
     if took > SLOW_TURN {
         tracing::debug!(?took, outputs = outputs.len(), "slow reconcile turn");
     }
-    outputs
+    (outputs, took)
 }
 
 /// Waits for the next turn and measures stalls: time in which this process did not run. The process was stopped, had no

@@ -20,6 +20,7 @@ use muster::core::model::Unit;
 use muster::http::connections::Listener;
 use muster::runner::ClusterContext;
 use muster::runner::LeaderSettings;
+use muster::runner::Supervision;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
@@ -29,7 +30,6 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Folder;
@@ -83,7 +83,7 @@ impl Served {
         let folder = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir().unwrap();
         let (socket, stop) = (folder.path().join("api.sock"), CancellationToken::new());
         let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
-        let api = Api::new(cluster.clone(), view.clone(), settings(), stop.clone());
+        let api = Api::new(cluster.clone(), view.clone(), supervision(), stop.clone());
         let listener = Listener::Unix(UnixListener::bind(&socket).unwrap());
         tokio::spawn(async move {
             tokio::select! {
@@ -134,10 +134,10 @@ impl Served {
     }
 }
 
-/// Returns the settings of a controller, which do not change.
-fn settings() -> watch::Receiver<LeaderSettings> {
+/// Returns the ties of a controller that does nothing.
+fn supervision() -> Supervision {
     let failover_policy = FailoverPolicy::default();
-    watch::channel(LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() }).1
+    Supervision::fixed(LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() })
 }
 
 impl Drop for Served {

@@ -1,5 +1,6 @@
 //! The metrics that a sweep writes for node_exporter, and what Prometheus' own checker says about them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -10,7 +11,7 @@ use super::machine;
 use super::run;
 
 /// Returns what `promtool` says about a file of metrics or of rules, which is nothing if it is good.
-fn promtool(args: &[&str], stdin: &str) -> String {
+pub(super) fn promtool(args: &[&str], stdin: &str) -> String {
     let file = if stdin.is_empty() { Stdio::null() } else { fs::File::open(stdin).unwrap().into() };
     let said = run(Command::new("promtool").args(args).stdin(file));
     if said.code == Some(0) { String::new() } else { format!("{said:#?}") }
@@ -51,4 +52,24 @@ fn a_place_where_no_metrics_can_be_is_refused_before_the_sweep() {
 fn the_alert_rules_are_good() {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/muster.rules.yml");
     assert_eq!(promtool(&["check", "rules", rules], ""), "");
+}
+
+/// Returns the names of metrics in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names = words.filter(|word| word.starts_with("muster_"));
+    names.map(|name| name.trim_end_matches("_bucket").trim_end_matches("_count").to_owned()).collect()
+}
+
+#[test]
+fn the_rules_and_the_dashboard_use_metrics_that_there_are() {
+    let read = |path: &str| fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let documented = names(&read("docs/metrics.md"));
+    let dashboard: serde_json::Value = serde_json::from_str(&read("packaging/muster.dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let asked: String = targets.map(|target| format!("{} ", target["expr"].as_str().unwrap())).collect();
+    for used in [names(&asked), names(&read("packaging/muster.rules.yml"))] {
+        assert!(used.len() > 5 && used.is_subset(&documented), "{:?}", used.difference(&documented));
+    }
 }

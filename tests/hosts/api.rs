@@ -1,17 +1,27 @@
 //! The API of a controller with real hosts: a program without SSH keys starts a unit and sees it move.
 
 use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use muster::lab::Lab;
 
 use super::daemon::Daemon;
 use super::daemon::join;
 use super::daemon::really_on;
+use super::daemon::unit_file;
 use super::lab_with_etcd;
+use super::muster;
 use super::run;
 use super::until;
 
@@ -92,7 +102,71 @@ fn a_program_without_keys_starts_a_unit_and_sees_it_move() {
     let why = get(&lab, "/api/v1/units/web.service/why");
     assert_eq!(why["desired"], "launched", "{why}");
     let metrics = run(curl(&lab).arg("http://muster/metrics")).ok();
-    for line in ["muster_machines{health=\"down\"} 1.0", "muster_has_leader 1.0"] {
+    for line in [
+        "muster_machines{health=\"down\"} 1.0",
+        "muster_has_leader 1.0",
+        "muster_visit_duration_seconds_count{end=\"answered\"} ",
+    ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+/// Answers that take the controller some work.
+const PATHS: [&str; 4] = ["/api/v1/unit-files", "/api/v1/plan", "/fleet/v1/units", "/api/v1/simulate?down=core-01"];
+
+/// Asks again and again, over one connection after the other, until it is told to stop. Returns the number of answers.
+fn ask_until(socket: &Path, paths: &[&str], stop: &AtomicBool) -> u64 {
+    let mut answers = 0;
+    for path in paths.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let Ok(mut stream) = UnixStream::connect(socket) else { continue };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: muster\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        answers += u64::from(answer.starts_with(b"HTTP/1.1 200"));
+    }
+    answers
+}
+
+#[test]
+#[ignore = "it takes a minute in which both processors are busy: scripts/night api"]
+fn no_lease_is_renewed_late_however_much_clients_ask() {
+    let Some(lab) = lab_with_etcd(3) else { return };
+    join(&lab);
+    let socket = lab.dir().join("api.sock");
+    let listen = format!("unix:{}", socket.display());
+    let controller = Daemon::start(&lab, &["controller", "--listen", &listen]);
+    controller.says("serves the API on unix:");
+    controller.says("leads (epoch ");
+    let strict = "[Service]\nExecStart=/bin/sleep infinity\n[X-Muster]\nClass=strict\n";
+    muster(&lab, &["start", &unit_file(&lab, "one.service", strict)]).ok();
+    let submit: Vec<String> =
+        (0..500).map(|n| unit_file(&lab, &format!("u{n}.service"), "[Service]\nExecStart=/bin/true\n")).collect();
+    muster(&lab, &[&["submit"], &submit.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat()).ok();
+    let renewed = || {
+        let text = run(curl(&lab).args(["--max-time", "60", "http://muster/metrics"])).ok();
+        let line = text.lines().find_map(|line| line.strip_prefix("muster_lease_renewed_timestamp_seconds{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap()
+    };
+    let (stop, mut renewals, began) = (AtomicBool::new(false), Vec::new(), Instant::now());
+    let answers = thread::scope(|scope| {
+        let asking: Vec<_> = (0..16).map(|_| scope.spawn(|| ask_until(&socket, &PATHS, &stop))).collect();
+        while began.elapsed() < Duration::from_secs(40) {
+            renewals.push(renewed());
+        }
+        stop.store(true, Ordering::Relaxed);
+        asking.into_iter().map(|asking| asking.join().unwrap()).sum::<u64>()
+    });
+    renewals.dedup();
+    let longest = renewals.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    eprintln!(
+        "api: {answers} answers in {:.0} s; the lease was renewed after {longest:.1} s at most",
+        began.elapsed().as_secs_f64()
+    );
+    // A lease of 20 s is renewed after a quarter of it, and is in danger after three.
+    assert!(renewals.len() > 3 && longest < 10.0, "{renewals:?}");
+    assert!(!muster(&lab, &["events", "-n", "1000"]).ok().contains("its lease had ended"), "{}", controller.said());
 }

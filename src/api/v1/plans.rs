@@ -26,7 +26,7 @@ const NO_EPOCH: u64 = 0;
 impl Api {
     /// Returns the reconciler of a controller with the settings of this one.
     fn reconciler(&self, snapshot: &Snapshot) -> Reconciler {
-        let settings = self.settings.borrow().clone();
+        let settings = self.supervision.settings.borrow().clone();
         let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, settings.timing, snapshot.clone());
         settings.apply(&mut reconciler);
         reconciler

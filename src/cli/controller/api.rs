@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
@@ -19,7 +18,7 @@ use crate::control::read_model::ReadModel;
 use crate::http::connections::Listener;
 use crate::http::unix_socket::UnixSocket;
 use crate::runner::ClusterContext;
-use crate::runner::LeaderSettings;
+use crate::runner::Supervision;
 use crate::ui;
 use crate::ui::messages;
 
@@ -50,7 +49,7 @@ impl Running {
 /// Starts the API on a socket; without one, nothing is served.
 pub(super) fn start(
     cluster: &ClusterContext,
-    settings: watch::Receiver<LeaderSettings>,
+    supervision: Supervision,
     socket: Option<PathBuf>,
 ) -> Result<Running, CommandError> {
     let (stop, (ends, ended)) = (CancellationToken::new(), oneshot::channel());
@@ -62,7 +61,7 @@ pub(super) fn start(
     let serve = move || {
         // Without permission the priority stays as it is.
         let _ = rustix::process::nice(NICE);
-        runtime.block_on(serve((cluster, settings), path, first, stop));
+        runtime.block_on(serve((cluster, supervision), path, first, stop));
         let _ = ends.send(());
     };
     thread::Builder::new().name("api".to_owned()).spawn(serve).map_err(failed)?;
@@ -80,7 +79,7 @@ fn bind(path: &Path) -> Result<Option<(UnixSocket, std::os::unix::net::UnixListe
 
 /// Serves until it is stopped. A socket that another controller serves is taken over when that one ends.
 async fn serve(
-    (cluster, settings): (ClusterContext, watch::Receiver<LeaderSettings>),
+    (cluster, supervision): (ClusterContext, Supervision),
     path: PathBuf,
     mut bound: Option<(UnixSocket, std::os::unix::net::UnixListener)>,
     stop: CancellationToken,
@@ -106,7 +105,7 @@ async fn serve(
     let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
     tokio::select! {
         () = model.run() => {}
-        () = api::serve(listener, Api::new(cluster, view, settings, stop)) => {}
+        () = api::serve(listener, Api::new(cluster, view, supervision, stop)) => {}
     }
     drop(socket);
 }
