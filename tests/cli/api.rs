@@ -67,7 +67,7 @@ fn controllers_of_one_host_serve_the_api_one_after_the_other() {
         serde_json::from_str(&desk.muster(&["list-unit-files", "-o", "json"]).ok()).unwrap();
     let served: serde_json::Value = serde_json::from_str(&curl(&desk, &[], "/api/v1/unit-files")).unwrap();
     assert_eq!((&listed[0]["dstate"], &served), (&"launched".into(), &listed));
-    desk.write("metrics", &curl(&desk, &[], "/metrics"));
+    desk.write("metrics", curl(&desk, &[], "/metrics"));
     assert_eq!(promtool(&["check", "metrics"], desk.path("metrics").to_str().unwrap()), "");
     let asked = desk.muster(&["audit", "--since", "1h"]).ok();
     let asked: Vec<&str> =
