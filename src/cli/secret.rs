@@ -20,6 +20,7 @@ use super::error::ExitStatus;
 use super::list;
 use super::list::ListArgs;
 use crate::control::secrets;
+use crate::control::secrets::RenewedUnits;
 use crate::control::secrets::SecretContext;
 use crate::core::model::RecipientKey;
 use crate::core::model::Snapshot;
@@ -203,7 +204,10 @@ async fn set(context: &Context, args: &SetArgs) -> CommandResult {
     let accepted = file.checked(&secrets::recipients(&secrets).await?)?;
     let value = source::read(context, &args.source, &args.name)?;
     let record = secrets::set(&secrets, &args.name, &value, &accepted).await?;
-    let units = secrets::renew_units(&secrets, &args.name).await?;
+    let RenewedUnits { units, warnings } = secrets::renew_units(&secrets, &args.name).await?;
+    for warning in &warnings {
+        ui::status(warning);
+    }
     if args.output.is_some() {
         ui::json(&json!({ "secret": args.name, "version": record.version, "size": record.size, "units": units }));
     } else {

@@ -206,9 +206,18 @@ pub async fn set(
     }
 }
 
+/// The units that a new version of a secret changes.
+#[derive(Debug, Default)]
+pub struct RenewedUnits {
+    /// The units that name the secret and get other files.
+    pub units: BTreeSet<UnitName>,
+    /// A warning for each other unit that stops and starts with one of them.
+    pub warnings: Vec<String>,
+}
+
 /// Lets the units that name a secret get its present version, because their files name the version: a controller or the next
-/// sweep replaces them. Returns the units that change.
-pub async fn renew_units(context: &SecretContext, name: &SecretName) -> Result<BTreeSet<UnitName>, SecretError> {
+/// sweep replaces them, and starts the units again that systemd stops together with them.
+pub async fn renew_units(context: &SecretContext, name: &SecretName) -> Result<RenewedUnits, SecretError> {
     let mut renewed = BTreeSet::new();
     let mut attempts = Attempts::at("the units that name the secret");
     loop {
@@ -233,7 +242,8 @@ pub async fn renew_units(context: &SecretContext, name: &SecretName) -> Result<B
             }
         }
         if is_done {
-            return Ok(renewed);
+            let warnings = command::replacement_warnings(&snapshot, &renewed);
+            return Ok(RenewedUnits { units: renewed, warnings });
         }
     }
 }

@@ -213,8 +213,8 @@ async fn store_desired_state(
                 if is_open { &mut stored.open } else { &mut stored.same }.insert(unit.clone());
             }
             // These stop and start with the units that are replaced.
-            let starting = portion.iter().filter(|(command, _)| command.verb == Verb::Start);
-            stored.open.extend(command::needing(&snapshot, &replaced(starting).cloned().collect()));
+            let replacing = portion.iter().map(|(command, _)| command).filter(|it| command::replaces(&snapshot, it));
+            stored.open.extend(command::needing(&snapshot, &replacing.map(|it| it.unit.clone()).collect()));
         }
     }
     stored.same.retain(|unit| !stored.open.contains(unit));

@@ -18,6 +18,8 @@ pub use activation::activated;
 pub use activation::commands_for_application;
 pub use needing::needing;
 pub use warnings::command_warnings;
+pub use warnings::replacement_warnings;
+pub use warnings::replaces;
 
 use crate::core::model::DesiredState;
 use crate::core::model::MachineId;

@@ -108,6 +108,22 @@ fn a_value_has_at_most_a_million_bytes() {
 }
 
 #[test]
+fn a_new_value_names_the_units_that_stop_and_start_for_it() {
+    let (desk, _) = desk();
+    let service = "[Service]\nExecStart=/bin/true\n";
+    desk.write("db.service", format!("{service}[X-Muster]\nSecret=db\n"));
+    desk.write("web.service", format!("[Unit]\nRequires=db.service\n{service}"));
+    let set = || set_from_stdin(&desk, &["db", "-"], VALUE.as_bytes());
+    set();
+    desk.muster(&["submit", "db.service", "web.service"]).ok();
+    let note = "Note: the new value comes with a controller, or with the next `muster sweep`: db.service\n";
+    assert_eq!(set().err, note, "no unit runs");
+    desk.muster(&["start", "--no-block", "db.service", "web.service"]).ok();
+    let warning = "WARNING: Unit web.service needs db.service, so it stops and starts with it.\n";
+    assert_eq!(set().err, format!("{warning}{note}"));
+}
+
+#[test]
 fn a_file_that_is_encrypted_with_ansible_vault_or_sops_is_decrypted() {
     let (desk, _) = desk();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vault");

@@ -34,6 +34,7 @@ use super::keys;
 use super::lead_on;
 use super::swept;
 use super::two_hosts;
+use super::want;
 use crate::store::soon;
 use crate::wire::quadlet::NGINX;
 use crate::wire::quadlet::end_pull;
@@ -427,4 +428,32 @@ async fn a_start_whose_own_time_is_over_names_the_pull_which_goes_on() {
     end_pull(&folder.host, false);
     assert_eq!(soon(verb::execute(&context, Verb::Start, &start, timeouts, &mut |_| ())).await.unwrap(), []);
     assert_eq!(folder.asked(), ["start web.service"]);
+}
+
+#[tokio::test]
+async fn a_unit_that_needs_one_with_a_new_secret_starts_again_with_it() {
+    const FILE: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+    const NEW: &str = "[Service]\nExecStart=/bin/sleep 9\n";
+    const NEEDS: &str = "[Unit]\nRequires=db.service\n[Service]\nExecStart=/bin/sleep infinity\n";
+    for sweeps in [false, true] {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        found(&store, &[]).await;
+        store.commit(vec![], [want("db.service", FILE), want("web.service", NEEDS)].concat()).await.unwrap();
+        let folder = Arc::new(Folder::new());
+        let context = context(&store, &folder);
+        swept(&context).await;
+        std::fs::write(folder.host.path("needing"), "db.service\n  web.service\n").unwrap();
+        // `secret set` gives the unit a file that names the new version.
+        store.commit(vec![], want("db.service", NEW)).await.unwrap();
+        let before = folder.asked().len();
+        if sweeps {
+            swept(&context).await;
+        } else {
+            let warning = "WARNING: Unit web.service needs db.service, so it stops and starts with it.";
+            let expected = [warning, "db.service launched core-01", "web.service launched core-01"];
+            assert_eq!(told(&context, Verb::Start, "db.service", None).await, expected);
+        }
+        assert_eq!(folder.file("db.service").unwrap(), NEW);
+        assert_eq!(folder.asked()[before..], ["start db.service", "start web.service"], "{sweeps}");
+    }
 }

@@ -395,6 +395,45 @@ fn the_units_that_stop_with_one_that_is_replaced_are_found_and_warned_of() {
 }
 
 #[test]
+fn the_units_that_stop_with_one_that_gets_a_new_secret_are_warned_of() {
+    const DB: &str = "[Service]\nExecStart=/bin/true\n[X-Muster]\nSecret=pw\n";
+    let secret = |bits| {
+        let (version, recipients) = (SecretVersion::from_bits(bits), BTreeSet::new());
+        SecretRecord { version, size: 1, set_at: Timestamp::ZERO, set_by: String::new(), recipients }
+    };
+    let mut snapshot = Snapshot::default();
+    snapshot.secrets.insert("pw".parse().unwrap(), secret(1));
+    let (before, web) = (with_secrets(&snapshot, &file(DB)), file("[Unit]\nRequires=db.service\n[Service]\n"));
+    for (unit, file) in [("db.service", &before), ("web.service", &web)] {
+        snapshot.units.insert(name(unit), Unit::new(file.hash(), DesiredState::Launched));
+        snapshot.files.insert(file.hash(), file.clone());
+    }
+    let warning = "WARNING: Unit web.service needs db.service, so it stops and starts with it.";
+    assert_eq!(replacement_warnings(&snapshot, &BTreeSet::from([name("db.service")])), [warning]);
+    let replace = UnitCommand { replace: true, ..with_file(Verb::Start, "db.service", DB) };
+    assert!(
+        command_warnings(&snapshot, std::slice::from_ref(&replace)).is_empty(),
+        "the file of the command has no versions yet"
+    );
+
+    // The machine runs it with the file before.
+    let (load, active, sub) = (LoadState::Loaded, ActiveState::Active, SubState::RUNNING);
+    let hash = before.hash();
+    let state = UnitState { load, active, sub, job: None, hash, launched: true, restarts: 0, restarted: false };
+    snapshot.states.entry(name("db.service")).or_default().insert(MachineId::from_bits(1), state);
+    assert!(command_warnings(&snapshot, &[command(Verb::Restart, "db.service")]).is_empty());
+    snapshot.secrets.insert("pw".parse().unwrap(), secret(2));
+    let after = with_secrets(&snapshot, &file(DB));
+    snapshot.units.get_mut(&name("db.service")).unwrap().hash = after.hash();
+    snapshot.files.insert(after.hash(), after);
+    for command in [command(Verb::Start, "db.service"), command(Verb::Restart, "db.service"), replace] {
+        assert_eq!(command_warnings(&snapshot, &[command]), [warning]);
+    }
+    snapshot.units.get_mut(&name("db.service")).unwrap().desired = DesiredState::Inactive;
+    assert!(replacement_warnings(&snapshot, &BTreeSet::from([name("db.service")])).is_empty());
+}
+
+#[test]
 fn a_timer_or_socket_without_its_service_and_a_service_that_a_timer_still_starts_are_warned_of() {
     let timer = "[Timer]\nOnCalendar=daily\n";
     let mut snapshot = cluster("job.timer", timer, DesiredState::Launched);

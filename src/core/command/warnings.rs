@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::UnitCommand;
 use super::activated;
+use super::as_stored;
 use super::needing::Needing;
 use crate::core::model::DesiredState;
 use crate::core::model::Snapshot;
+use crate::core::model::UnitState;
 use crate::core::model::Verb;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
@@ -103,20 +105,54 @@ fn stop_warnings(snapshot: &Snapshot, commands: &[UnitCommand]) -> Vec<String> {
             Verb::Unload | Verb::Destroy => {
                 format!("WARNING: Unit {other} is launched and needs {unit}, so systemd stops it too.")
             }
-            _ => format!("WARNING: Unit {other} needs {unit}, so it stops and starts with it."),
+            _ => stops_and_starts(&other, unit),
         };
         others.map(warning).collect::<Vec<_>>()
     });
     warnings.collect()
 }
 
-/// Reports whether a command stops a launched unit to give it another file.
-fn replaces(snapshot: &Snapshot, command: &UnitCommand) -> bool {
+/// Returns a warning for each unit that stops and starts with one of these, which get other files.
+pub fn replacement_warnings(snapshot: &Snapshot, units: &BTreeSet<UnitName>) -> Vec<String> {
+    let placed: Vec<&UnitName> = units.iter().filter(|unit| is_placed(snapshot, unit)).collect();
+    if placed.is_empty() {
+        return Vec::new();
+    }
+    let needing = Needing::of(snapshot);
+    let warnings = placed.into_iter().flat_map(|unit| {
+        let others = needing.with(&BTreeSet::from([unit.clone()])).into_iter().filter(|other| !units.contains(other));
+        others.map(|other| stops_and_starts(&other, unit)).collect::<Vec<_>>()
+    });
+    warnings.collect()
+}
+
+fn stops_and_starts(other: &UnitName, unit: &UnitName) -> String {
+    format!("WARNING: Unit {other} needs {unit}, so it stops and starts with it.")
+}
+
+fn is_placed(snapshot: &Snapshot, unit: &UnitName) -> bool {
+    snapshot.units.get(unit).is_some_and(|known| known.desired != DesiredState::Inactive)
+}
+
+/// Reports whether a command stops a unit and starts it with another file: a file of the command, or the one that the unit got
+/// from a new secret and that its machine does not have yet.
+pub fn replaces(snapshot: &Snapshot, command: &UnitCommand) -> bool {
+    let command = &*as_stored(snapshot, command);
     let unit = &command.unit;
-    let is_launched = snapshot.units.get(unit).is_some_and(|known| known.desired == DesiredState::Launched);
-    let local = command.file.as_ref().filter(|_| command.replace && is_launched && !unit.kind().is_group());
+    if command.verb.goal() != Some(DesiredState::Launched) || !is_placed(snapshot, unit) || unit.kind().is_group() {
+        return false;
+    }
+    let local = command.file.as_ref().filter(|_| command.replace);
     let differs = |before: &UnitFile, after: &UnitFile| before.hash() != after.hash() && !after.reloads_after(before);
-    snapshot.file(unit).zip(local).is_some_and(|(before, local)| differs(before, &local.file))
+    let is_new = snapshot.file(unit).zip(local).is_some_and(|(before, local)| differs(before, &local.file));
+    is_new || runs_an_earlier_file(snapshot, unit)
+}
+
+/// Reports whether a machine still runs a unit with an earlier file, and a reload does not take the new one.
+fn runs_an_earlier_file(snapshot: &Snapshot, unit: &UnitName) -> bool {
+    let Some(record) = snapshot.units.get(unit) else { return false };
+    let is_earlier = |it: &UnitState| it.runs() && it.hash != record.hash && record.reload != Some(it.hash);
+    snapshot.states.get(unit).is_some_and(|states| states.values().any(is_earlier))
 }
 
 /// Returns a warning for each option of `[Unit]` that names a Quadlet file, which systemd does not know by this name.
