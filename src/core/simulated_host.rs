@@ -28,6 +28,7 @@ use crate::core::model::Report;
 use crate::core::model::Step;
 use crate::core::model::UnitState;
 use crate::core::model::Visit;
+use crate::core::model::replaced_units;
 use crate::core::unit::Hash;
 use crate::core::unit::ImagePull;
 use crate::core::unit::UnitName;
@@ -269,14 +270,13 @@ impl SimulatedHost {
 
     /// Returns the units of which a visit would replace the file by one that systemd refuses.
     fn kept(&self, visit: &Visit) -> BTreeSet<UnitName> {
-        let is_unloaded = |unit: &UnitName| {
-            visit.steps.iter().any(|step| step.action == Action::Unload && step.unit == *unit) && self.is_marked(unit)
-        };
+        let replaced = replaced_units(&visit.steps);
+        let is_replaced = |unit: &UnitName| replaced.contains(unit) && self.is_marked(unit);
         let refused = visit
             .steps
             .iter()
             .filter(|step| matches!(step.action, Action::Load { hash, .. } if self.refuses_files.contains(&hash)));
-        refused.map(|step| step.unit.clone()).filter(|unit| is_unloaded(unit)).collect()
+        refused.map(|step| step.unit.clone()).filter(|unit| is_replaced(unit)).collect()
     }
 
     /// Ends a visit with its report. A quick look on which the shell sees nothing new says only that.

@@ -297,10 +297,11 @@ fn the_journal_of_the_host_says_why_systemd_refuses_a_file_that_was_loaded_just_
     assert_eq!(host.visit(&look(5)).observation.unwrap().units.unwrap().len(), 2);
 }
 
-/// A systemd-analyze that refuses each file with the word `odd` in it.
+/// A systemd-analyze that refuses each file with the word `odd` in it, and takes one without a byte for a masked unit.
 const ANALYZE: &str = r#"#!/bin/sh
 status=0
 for file; do
+  [ ! -e "$file" ] || [ -s "$file" ] || { echo "Unit ${file##*/} is masked."; status=1; continue; } >&2
   [ -e "$file" ] && grep -q odd "$file" || continue
   unit=${file##*/} status=1
   printf '%s\n' "other.service: Command /bin/absent is not executable" "$file:2: Invalid value: odd" \
@@ -339,6 +340,36 @@ fn a_unit_whose_new_file_systemd_refuses_is_not_stopped() {
     let changed = asked.iter().filter(|line| verbs.iter().any(|verb| line.starts_with(verb)));
     assert!(changed.clone().count() >= 3 && !changed.clone().any(|line| line.contains("a.service")), "{asked:?}");
     assert!(fs::read_dir(host.path("run/muster/new")).unwrap().next().is_none(), "the refused file is gone");
+}
+
+#[test]
+fn a_target_or_slice_whose_new_file_systemd_refuses_keeps_the_earlier_one() {
+    let host = Host::new();
+    let analyze = host.path("bin/systemd-analyze");
+    fs::write(&analyze, ANALYZE).unwrap();
+    fs::set_permissions(&analyze, fs::Permissions::from_mode(0o755)).unwrap();
+    let names = ["shop.target", "shop.slice"];
+    host.visit(&launch(&names, "[Unit]\nDescription=a\n"));
+    host.asked();
+    let regroup = |text: &str| {
+        let mut visit = launch(&names, text);
+        visit.steps.iter_mut().for_each(|step| step.reason = Reason::HashDiffers);
+        host.visit(&visit)
+    };
+    for (text, why) in [("", "Unit shop.target is masked."), ("[Unit]\nWants=odd\n", ":2: Invalid value: odd")] {
+        let report = regroup(text);
+        let is_kept = |said: &str| said.starts_with("systemd refuses its new file, so the earlier one stays: ");
+        assert!(report.outcomes.iter().all(|it| matches!(it, Outcome::Failed(said) if is_kept(said))), "{report:?}");
+        assert!(matches!(&report.outcomes[0], Outcome::Failed(said) if said.contains(why)), "{report:?}");
+        for name in names {
+            let path = host.path("run/fleet/units").join(name);
+            assert_eq!(fs::read_to_string(path).unwrap(), "[Unit]\nDescription=a\n");
+            assert!(report.observation.as_ref().unwrap().units.as_ref().unwrap()[&unit(name)].launched);
+        }
+        let asked = host.asked();
+        assert!(!asked.iter().any(|call| ["start", "link", "daemon-reload"].iter().any(|it| call.starts_with(it))));
+    }
+    assert_eq!(regroup("[Unit]\nDescription=b\n").outcomes, [(); 4].map(|()| Outcome::Done));
 }
 
 #[test]

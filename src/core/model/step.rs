@@ -1,6 +1,7 @@
 //! Steps: actions on a unit on a machine, with their reasons. [`crate::core::plan`] decides which steps a machine
 //! needs; nothing is decided here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -120,6 +121,18 @@ pub struct Step {
     pub action: Action,
     /// Why it is taken.
     pub reason: Reason,
+}
+
+/// Returns the units of which these steps replace the file: they are unloaded and loaded again, and a target or a slice is only
+/// loaded.
+pub fn replaced_units(steps: &[Step]) -> BTreeSet<&UnitName> {
+    let unloaded = steps.iter().filter(|step| step.action == Action::Unload);
+    let unloaded: BTreeSet<&UnitName> = unloaded.map(|step| &step.unit).collect();
+    let is_replaced = |step: &&Step| {
+        let is_group = step.unit.kind().is_group() && step.reason == Reason::HashDiffers;
+        matches!(step.action, Action::Load { .. }) && (is_group || unloaded.contains(&step.unit))
+    };
+    steps.iter().filter(is_replaced).map(|step| &step.unit).collect()
 }
 
 impl fmt::Display for Action {

@@ -229,3 +229,20 @@ fn a_host_belongs_to_the_cluster_that_claims_it_first_and_refuses_every_other() 
     assert_eq!(refused(&mut host, visit(2, &[load(false)])), other);
     assert_eq!(refused(&mut host, of(1, visit(2, &[load(false)]))), None);
 }
+
+#[test]
+fn a_slice_whose_new_file_is_refused_keeps_the_earlier_one() {
+    let mut host = host();
+    let step = |action, reason| Step { unit: "shop.slice".parse().unwrap(), action, reason };
+    let steps = |hash, reason| {
+        let load = Action::Load { hash, install: false, strict: false };
+        vec![step(load, reason), step(START, Reason::WantedLaunched)]
+    };
+    let (before, odd) = (file().hash(), Hash::of(b"odd"));
+    host.refuses_files.insert(odd);
+    let first = Visit { steps: steps(before, Reason::NotThere), ..visit(1, &[]) };
+    assert_eq!(host.visit(&first, false, 0, NOW).outcomes, [Outcome::Done, Outcome::Done]);
+    let second = Visit { steps: steps(odd, Reason::HashDiffers), ..visit(2, &[]) };
+    assert_eq!(host.visit(&second, false, 0, NOW).outcomes, [(); 2].map(|()| Outcome::Failed(REFUSED.to_owned())));
+    assert_eq!(host.units.values().map(|unit| unit.state.hash).collect::<Vec<_>>(), [before]);
+}

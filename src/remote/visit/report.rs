@@ -28,6 +28,7 @@ use crate::core::model::Report;
 use crate::core::model::Step;
 use crate::core::model::SubState;
 use crate::core::model::UnitState;
+use crate::core::model::replaced_units;
 use crate::core::sanitize::MESSAGE_LIMIT;
 use crate::core::sanitize::truncate;
 use crate::core::unit::Hash;
@@ -416,9 +417,8 @@ fn kept<'a>(
     units: &BTreeMap<UnitName, UnitState>,
     complaints: &Complaints<'_>,
 ) -> BTreeMap<&'a UnitName, String> {
-    let unloaded = steps.iter().filter(|step| step.action == Action::Unload);
-    let unloaded: BTreeSet<&UnitName> = unloaded.map(|step| &step.unit).collect();
-    let kept = steps.iter().filter(|step| unloaded.contains(&step.unit)).filter_map(|step| {
+    let replaced = replaced_units(steps);
+    let kept = steps.iter().filter(|step| replaced.contains(&step.unit)).filter_map(|step| {
         let Action::Load { hash, .. } = step.action else { return None };
         let there = units.get(&step.unit).filter(|unit| unit.hash != hash)?;
         Some((&step.unit, explain(step, Some(there), complaints.about(step))))

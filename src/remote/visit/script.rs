@@ -23,6 +23,7 @@ use crate::core::model::NOT_SENT;
 use crate::core::model::Ownership;
 use crate::core::model::Step;
 use crate::core::model::Visit;
+use crate::core::model::replaced_units;
 use crate::core::sanitize::truncate;
 use crate::core::unit::CompanionFile;
 use crate::core::unit::Hash;
@@ -155,14 +156,6 @@ fn write_lease(body: &mut String, visit: &Visit) {
     }
 }
 
-/// Returns the units of which a visit replaces the file.
-fn replaced(visit: &Visit) -> BTreeSet<&UnitName> {
-    let unloaded = visit.steps.iter().filter(|step| step.action == Action::Unload);
-    let unloaded: BTreeSet<&UnitName> = unloaded.map(|step| &step.unit).collect();
-    let loaded = visit.steps.iter().filter(|step| matches!(step.action, Action::Load { .. }));
-    loaded.map(|step| &step.unit).filter(|unit| unloaded.contains(unit)).collect()
-}
-
 /// Returns the text of the file that a step loads.
 fn text_of<'a>(visit: &'a Visit, step: &Step, hash: Hash) -> Result<&'a str, ScriptError> {
     let file = visit.files.get(&hash).ok_or_else(|| ScriptError::MissingFile { unit: step.unit.clone(), hash })?;
@@ -189,7 +182,7 @@ fn write_steps(body: &mut String, visit: &Visit) -> Result<(), ScriptError> {
     if !visit.machine_variables.is_empty() {
         let _ = writeln!(body, "m_describe {}", quote(&visit.machine_variables)?);
     }
-    let replaced = replaced(visit);
+    let replaced = replaced_units(&visit.steps);
     // Podman reads all Quadlet files at once, because they name each other.
     let is_early = |step: &&Step| replaced.contains(&step.unit) || step.unit.is_quadlet();
     let (early, others): (Vec<&Step>, Vec<&Step>) = visit.steps.iter().partition(is_early);

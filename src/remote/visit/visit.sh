@@ -195,9 +195,10 @@ m_free() {
     return 1
   done; done
 }
-# Checks the new files of units before these units are stopped: a unit whose new file is refused goes on with the earlier
-# one. systemd-analyze reads the files as systemd does, with their drop-ins, and names each unit that systemd would refuse. A
-# host that does not have it, or on which it takes too long, refuses nothing.
+# Checks the new files of units before these units are stopped, or read again: a unit whose new file is refused goes on with the
+# earlier one. systemd-analyze reads the files as systemd does, with their drop-ins, and names each unit that systemd would
+# refuse. systemd takes a file without a byte for a masked unit. A host that does not have systemd-analyze, or on which it
+# takes too long, refuses nothing.
 m_check() {
   for m_u in "$@"; do
     shift
@@ -207,9 +208,11 @@ m_check() {
   m_out=$(timeout 10 systemd-analyze verify --man=no -- "$@" 2>&1) && return
   for m_f in "$@"; do
     m_u=${m_f##*/} m_why=
-    case "$m_nl$m_out" in *"${m_nl}Unit $m_u has a bad unit file setting"*|*"${m_nl}Unit $m_u failed to load"*) ;; *) continue ;; esac
+    case "$m_nl$m_out" in *"${m_nl}Unit $m_u has a bad unit file setting"*|*"${m_nl}Unit $m_u failed to load"*|*"${m_nl}Unit $m_u is masked"*) ;;
+      *) continue ;;
+    esac
     while IFS= read -r m_line; do
-      case $m_line in "$m_f:"*) m_line=$m_units/$m_u${m_line#"$m_f"} ;; "$m_u: "*) ;; *) continue ;; esac
+      case $m_line in "$m_f:"*) m_line=$m_units/$m_u${m_line#"$m_f"} ;; "$m_u: "*|"Unit $m_u is masked"*) ;; *) continue ;; esac
       m_why="$m_why${m_why:+; }$m_line"
     done <<M_EOF
 $m_out
