@@ -36,7 +36,7 @@ pub(super) type Reached = BTreeSet<Point>;
 
 const ACTIONS: [&str; 5] = ["unload", "load", "stop", "start", "restart"];
 
-const NAMED: [&str; 45] = [
+const NAMED: [&str; 47] = [
     "alive",
     "output: commit",
     "output: visit",
@@ -81,6 +81,8 @@ const NAMED: [&str; 45] = [
     "refused: unfit",
     "progress: greeted",
     "progress: run",
+    "soft-reboot: with a lease",
+    "soft-reboot: without a lease",
     "unit: no machine for it",
 ];
 

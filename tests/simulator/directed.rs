@@ -350,3 +350,48 @@ fn a_unit_that_is_destroyed_and_submitted_as_available_waits_for_its_strict_copy
     stage.0.mend(&Fault::Island(before));
     stage.run(60_000);
 }
+
+/// A machine makes a soft-reboot while a strict unit runs there, and is cut off until the unit runs elsewhere.
+fn a_machine_is_cut_off_at_its_soft_reboot(mutant: Mutant) {
+    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
+    stage.0.mutant = mutant;
+    // The first host has a fence command.
+    stage.0.store.drain(stage.0.hosts[0].machine, None, stage.0.now);
+    stage.0.campaign_soon(0);
+    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
+    stage.until(40_000, |stage| stage.host_of(0).is_some());
+    let before = stage.host_of(0).unwrap();
+    stage.run(5_000);
+    stage.0.inflict(&Fault::SoftReboot(before));
+    stage.0.inflict(&Fault::Island(before));
+    stage.until(90_000, |stage| stage.host_of(0).is_some_and(|host| host != before));
+    stage.0.mend(&Fault::SoftReboot(before));
+    stage.0.mend(&Fault::Island(before));
+    stage.run(60_000);
+}
+
+#[test]
+fn a_strict_unit_does_not_outlive_a_soft_reboot() {
+    a_machine_is_cut_off_at_its_soft_reboot(Mutant::None);
+}
+
+#[test]
+fn strict_units_that_outlive_a_soft_reboot_are_found() {
+    let harm = std::panic::catch_unwind(|| a_machine_is_cut_off_at_its_soft_reboot(Mutant::SoftRebootsKeepStrictUnits));
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
+#[test]
+fn available_and_strict_units_run_again_after_a_soft_reboot() {
+    let mut stage = Stage(World::staged(Shape { hosts: 1, daemons: 1, units: 2 }));
+    stage.0.campaign_soon(0);
+    (0..2).for_each(|number| stage.order_file(number, Verb::Start, stage.0.files[number][0].clone()));
+    stage.until(40_000, |stage| (0..2).all(|number| stage.host_of(number).is_some()));
+    stage.run(5_000);
+    stage.0.inflict(&Fault::SoftReboot(0));
+    assert!((0..2).all(|number| stage.host_of(number).is_none()) && stage.0.hosts[0].model.lease.is_none());
+    stage.run(5_000);
+    stage.0.mend(&Fault::SoftReboot(0));
+    stage.until(10_000, |stage| (0..2).all(|number| stage.host_of(number).is_some()));
+    assert!(stage.0.hosts[0].model.lease.is_some());
+}

@@ -22,6 +22,8 @@ use super::world::World;
 pub(super) enum Fault {
     /// The host loses its power and boots again.
     Power(usize),
+    /// The host's userspace ends and begins anew; its kernel goes on.
+    SoftReboot(usize),
     /// Everything on the host stands still.
     Freeze(usize),
     /// Nothing gets from the controller to the host or back.
@@ -75,7 +77,7 @@ impl World {
         self.after(next, Event::Strike);
         let host = self.dice.index(self.hosts.len());
         let controller = self.dice.index(self.controllers.len());
-        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(32) } {
+        let fault = match if self.steady { self.steady_fault() } else { self.dice.index(34) } {
             0 | 1 => Fault::Power(host),
             2 | 3 => Fault::Freeze(host),
             4 | 5 => Fault::Cut(controller, host),
@@ -104,6 +106,7 @@ impl World {
             25 => Fault::Unfit(host),
             26 => return self.restart_leader(),
             28 | 29 => return self.back_up_or_restore(),
+            32 | 33 => Fault::SoftReboot(host),
             30 | 31 => Fault::SlowSystemd { host, renewal: self.delay((200, 1_000), (1_000, 4_500), 600) },
             16 | 17 => {
                 let further = self.dice.between(1, self.hosts.len() as u64 - 1);
@@ -125,6 +128,7 @@ impl World {
     pub(super) fn inflict(&mut self, fault: &Fault) {
         match *fault {
             Fault::Power(host) => self.hosts[host].cut_power(),
+            Fault::SoftReboot(host) => self.soft_reboot(host),
             Fault::Freeze(host) => self.hosts[host].frozen = true,
             Fault::Cut(controller, host) => self.network.cut(controller, host, Drops::Both),
             Fault::OneWay(controller, host, drops) => self.network.cut(controller, host, drops),
@@ -151,6 +155,18 @@ impl World {
         }
     }
 
+    /// Ends the userspace of a host that runs.
+    fn soft_reboot(&mut self, host: usize) {
+        let (now, mutant) = (self.now, self.mutant);
+        let host = &mut self.hosts[host];
+        if !host.up || host.frozen {
+            return;
+        }
+        let is_leased = host.model.lease.is_some();
+        host.soft_reboot(now, mutant);
+        self.reach(if is_leased { "soft-reboot: with a lease" } else { "soft-reboot: without a lease" });
+    }
+
     fn pick_unit(&mut self) -> Option<UnitName> {
         let number = self.dice.index(self.units.len());
         self.units.get(number).cloned()
@@ -158,8 +174,8 @@ impl World {
 
     /// Picks a fault of those that leave the other machines alone, and most of all a slow one or a death.
     fn steady_fault(&mut self) -> usize {
-        const FAULTS: [usize; 24] =
-            [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26, 30, 31];
+        const FAULTS: [usize; 25] =
+            [0, 0, 1, 2, 4, 4, 6, 6, 7, 16, 18, 19, 20, 21, 18, 19, 22, 23, 24, 25, 26, 26, 30, 31, 32];
         FAULTS[self.dice.index(FAULTS.len())]
     }
 
@@ -174,7 +190,7 @@ impl World {
                 (0..self.controllers.len()).for_each(|index| self.heal(index, host));
                 (0..self.hosts.len()).for_each(|other| self.network.join(host, other));
             }
-            Fault::Sshd(host) => self.hosts[host].sshd = true,
+            Fault::Sshd(host) | Fault::SoftReboot(host) => self.hosts[host].sshd = true,
             Fault::Slow(host) => self.hosts[host].slow = false,
             Fault::SlowSystemd { host, .. } => self.hosts[host].model.renewal = Duration::ZERO,
             Fault::Hang { host, part, .. } => self.hosts[host].lags[part as usize] = 0,

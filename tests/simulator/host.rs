@@ -39,7 +39,7 @@ pub(super) struct Host {
     pub(super) up: bool,
     pub(super) boot: u64,
     pub(super) booted_at: u64,
-    /// What a visit finds in this boot.
+    /// What a visit finds in this boot. A soft-reboot is none for the kernel: the model goes on.
     pub(super) model: SimulatedHost,
     /// How fast its clock runs, in millionths.
     drift: u64,
@@ -109,6 +109,20 @@ impl Host {
     pub(super) fn cut_power(&mut self) {
         let carried = self.carried;
         *self = Self { up: false, carried, ..Self::booted(self.machine, self.boot + 1, self.drift) };
+    }
+
+    /// Everything in userspace ends, and begins anew once sshd is back. Connections are those of another boot, as after one.
+    pub(super) fn soft_reboot(&mut self, now: u64, mutant: Mutant) {
+        let (uptime, lease) = (self.uptime(now), self.model.lease);
+        let running = self.model.units.clone();
+        self.model.soft_reboot(uptime);
+        if mutant == Mutant::SoftRebootsKeepStrictUnits {
+            self.model.units.extend(running.into_iter().filter(|(_, unit)| unit.strict));
+            self.model.lease = lease;
+        }
+        self.boot += 1;
+        (self.sshd, self.job, self.stops_with, self.overdue) = (false, None, 0, false);
+        self.buffer.clear();
     }
 
     /// Says whether its sshd accepts logins.

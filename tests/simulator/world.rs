@@ -152,6 +152,8 @@ pub(super) enum Mutant {
     SerialsAreForgotten,
     /// How long a host's systemd takes to renew a lease is not listened to.
     SlownessIsIgnored,
+    /// Strict units outlive a soft-reboot, and nothing ends them with their lease.
+    SoftRebootsKeepStrictUnits,
 }
 
 /// How many hosts, controllers and units there are.

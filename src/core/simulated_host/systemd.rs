@@ -112,6 +112,21 @@ impl SimulatedHost {
         }
     }
 
+    /// Ends everything in userspace, as `systemctl soft-reboot` does: every unit, the lease, and the visits that are under way.
+    /// /run, the boot and the uptime stay. No start before it counts any more.
+    pub fn soft_reboot(&mut self, uptime: Duration) {
+        self.lease = None;
+        self.is_locked = false;
+        self.seen.clear();
+        self.images.retain(|_, end| *end <= uptime);
+        for unit in self.units.values_mut() {
+            self.changes += 1;
+            unit.change = self.changes;
+            unit.turn(ActiveState::Inactive);
+            (unit.state.launched, unit.state.restarts) = (false, 0);
+        }
+    }
+
     /// Does what a visit says about the lease.
     pub(super) fn obey_lease(&mut self, order: &LeaseAction, uptime: Duration) -> LeaseStatus {
         let LeaseAction::Hold { until, .. } = order else {

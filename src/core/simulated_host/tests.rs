@@ -231,6 +231,25 @@ fn a_host_belongs_to_the_cluster_that_claims_it_first_and_refuses_every_other() 
 }
 
 #[test]
+fn a_soft_reboot_ends_the_units_and_the_lease_and_keeps_what_is_in_run() {
+    let mut host = running(true);
+    host.pull_time = Some(SECOND);
+    host.images = [("done".to_owned(), NOW), ("pulled".to_owned(), NOW + SECOND)].into();
+    let before = host.units[&web()].change;
+    host.soft_reboot(NOW);
+    assert_eq!(state(&host), (ActiveState::Inactive, false, 0));
+    assert_eq!((host.lease, host.epoch, host.boot.as_str()), (None, 1, "boot"));
+    assert!(host.images.keys().eq(["done"]) && host.units[&web()].change > before);
+    // The file is there, and the strict unit waits for another lease.
+    host.visit(&visit(2, &[START]), false, 1, NOW + SECOND);
+    assert_eq!(state(&host), (ActiveState::Inactive, true, 0));
+    let lease = LeaseAction::Hold { until: NOW + SECOND * 20, length: SECOND * 20 };
+    let report = host.visit(&Visit { lease: Some(lease), ..visit(3, &[START]) }, false, 1, NOW + SECOND);
+    assert_eq!(report.observation.unwrap().lease, Some(LeaseStatus::Granted));
+    assert_eq!(state(&host), (ActiveState::Active, true, 0));
+}
+
+#[test]
 fn a_slice_whose_new_file_is_refused_keeps_the_earlier_one() {
     let mut host = host();
     let step = |action, reason| Step { unit: "shop.slice".parse().unwrap(), action, reason };
