@@ -101,8 +101,8 @@ async fn the_view_follows_the_store() {
     let (keys, name) = (keys(), "web.service".parse::<UnitName>().unwrap());
     let (model, view) = ReadModel::new(&store, &keys, Clock::start());
     let limit = Duration::from_secs(5);
+    assert!(!view.now().is_read);
     let check = async {
-        assert!(!view.now().is_read);
         assert!(view.until(limit, |published| published.is_read).await, "the store is empty, and was read");
         let unit = Unit::new(Hash::NONE, DesiredState::Loaded);
         let put = keys.put(&Key::Unit(name.clone()), &unit);
