@@ -94,6 +94,40 @@ fn an_application_with_a_target_and_a_slice_changes_both_without_a_stop_of_its_s
 }
 
 #[test]
+fn a_new_file_that_systemd_would_take_for_a_masked_unit_is_refused_and_bad_lines_are_ignored() {
+    let Some(lab) = lab(1) else { return };
+    let say = |args: &[&str]| muster(&lab, args).ok();
+    say(&["join"]);
+    let units = [
+        ("shop.target", "[Unit]\nDescription=Shop\n".to_owned()),
+        ("shop.slice", "[Slice]\nTasksMax=200\n".to_owned()),
+        ("web.service", format!("{LONG}Slice=shop.slice\n")),
+    ];
+    let paths = units.clone().map(|(name, text)| unit_file(&lab, name, &text));
+    say(&[&["start"], &*paths.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    let pid = || ssh(&lab, "core-01", "systemctl show -P MainPID web.service");
+    let before = pid();
+    for (name, text) in units {
+        let said = muster(&lab, &["start", "--replace", &unit_file(&lab, name, "")]);
+        let why = format!("systemd refuses its new file, so the earlier one stays: Unit {name} is masked.");
+        assert!(said.code == Some(1) && said.err.contains(&why), "{name}: {said:#?}");
+        say(&["start", "--replace", &unit_file(&lab, name, &text)]);
+    }
+    // No unit with this text is refused, and none is stopped: systemd says what it ignores in the journal of the host.
+    for (name, text) in
+        [("shop.target", "[Unit]\nRequires=c\n"), ("shop.slice", "[Slice]\nSlice=other.slice\nTasksMax=lots\n")]
+    {
+        say(&["start", "--replace", &unit_file(&lab, name, text)]);
+    }
+    assert_eq!(pid(), before);
+    assert_eq!(
+        ssh(&lab, "core-01", "systemctl is-active shop.target shop.slice web.service").replace('\n', " "),
+        "active active active"
+    );
+    say(&["sweep"]);
+}
+
+#[test]
 fn names_of_targets_and_slices_that_a_host_has_are_refused() {
     let Some(lab) = lab(1) else { return };
     muster(&lab, &["join"]).ok();
