@@ -34,7 +34,9 @@ impl UnitFile {
         let sections: IndexSet<&str> = options.iter().map(|option| option.section.as_str()).collect();
         let ordered = sections.iter().flat_map(|section| options.iter().filter(|option| option.section == **section));
         let mut read = file.options.iter();
-        let mut is_same = |option: &UnitOption| read.next() == Some(option);
+        // systemd ignores an option without a name, or in a section without one.
+        let is_named = |option: &UnitOption| !option.section.is_empty() && !option.name.is_empty();
+        let mut is_same = |option: &UnitOption| read.next() == Some(option) && is_named(option);
         // Text that a parser reads in another way would become other options, or another section.
         match ordered.into_iter().find(|option| !is_same(option)) {
             None => Ok(file),
