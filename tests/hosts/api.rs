@@ -58,6 +58,9 @@ fn a_program_without_keys_starts_a_unit_and_sees_it_move() {
     let controller = Daemon::start(&lab, &["controller", "--down-after", "4", "--listen", &listen]);
     controller.says("serves the API on unix:");
     controller.says("leads (epoch ");
+    // The controller serves the API before it has read the store.
+    let reads = || run(curl(&lab).args(["--fail", "--max-time", "20", "http://muster/fleet/v1/state"])).code;
+    until("the controller has read the store", LIMIT, reads, |code| *code == Some(0));
     let heard = lab.dir().join("heard");
     let events = curl(&lab)
         .args(["--header", "Accept: text/event-stream", "http://muster/api/v1/events"])
