@@ -87,12 +87,7 @@ impl UnitCommand {
     /// Makes the command that gives a unit another file and keeps its desired state. The command is refused if the unit has
     /// changed since this record of it.
     pub fn replacing(unit: UnitName, known: Unit, file: LocalFile) -> Self {
-        let verb = match known.desired {
-            DesiredState::Inactive => Verb::Submit,
-            DesiredState::Loaded => Verb::Load,
-            DesiredState::Launched => Verb::Start,
-        };
-        Self { file: Some(file), replace: true, edits: Some(known), ..Self::new(verb, unit) }
+        Self { file: Some(file), replace: true, edits: Some(known), ..Self::new(known.desired.verb_with_file(), unit) }
     }
 }
 

@@ -2,19 +2,19 @@
 //! process that was killed is taken over, and that of one that lives is not.
 
 use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::fs::Permissions;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 
 use rustix::fs::FlockOperation;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 
 /// The user and the group of this process may connect.
 const MODE: u32 = 0o660;
@@ -23,7 +23,7 @@ const MODE: u32 = 0o660;
 #[derive(Debug)]
 pub struct UnixSocket {
     path: PathBuf,
-    _lock: File,
+    _lock: OwnedFd,
 }
 
 impl UnixSocket {
@@ -37,7 +37,9 @@ impl UnixSocket {
             // The umask of a service may be narrower.
             std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock_of(path))?;
+        // Another user may be able to write to the folder, and may have put a link there.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = rustix::fs::open(lock_of(path), flags, Mode::RUSR | Mode::WUSR)?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
             std::fs::remove_file(path)?;
@@ -89,5 +91,9 @@ mod tests {
         std::fs::write(&path, "mine").unwrap();
         assert_eq!(UnixSocket::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        // A link in the place of the lock is not followed.
+        let (elsewhere, path) = (folder.path().join("elsewhere"), folder.path().join("api.sock"));
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join("api.sock.lock")).unwrap();
+        assert!(UnixSocket::bind(&path).is_err() && !elsewhere.exists());
     }
 }

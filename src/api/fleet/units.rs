@@ -147,23 +147,15 @@ fn command(snapshot: &Snapshot, path: &str, wish: Wish) -> Result<UnitCommand, A
         (None, None, _) => Err(ApiError::conflict("unit does not exist and options field empty")),
         (None, Some(_), None) => Err(ApiError::conflict("must provide DesiredState to update existing unit")),
         (None, Some(_), Some(desired)) => {
-            let verb = if desired == DesiredState::Inactive { Verb::Unload } else { verb_with_file(desired) };
+            let verb = if desired == DesiredState::Inactive { Verb::Unload } else { desired.verb_with_file() };
             Ok(UnitCommand::new(verb, unit))
         }
         (Some(file), known, desired) => {
             let desired = desired.or(known.map(|known| known.desired)).unwrap_or(DesiredState::Inactive);
             let (file, path, contents) = (Arc::new(file), format!("{unit} in the request"), Contents::default());
             let file = Some(LocalFile { file, path, template: false, contents });
-            Ok(UnitCommand { file, replace: true, ..UnitCommand::new(verb_with_file(desired), unit) })
+            Ok(UnitCommand { file, replace: true, ..UnitCommand::new(desired.verb_with_file(), unit) })
         }
-    }
-}
-
-const fn verb_with_file(desired: DesiredState) -> Verb {
-    match desired {
-        DesiredState::Inactive => Verb::Submit,
-        DesiredState::Loaded => Verb::Load,
-        DesiredState::Launched => Verb::Start,
     }
 }
 

@@ -110,14 +110,10 @@ pub(super) async fn submit(
     let file = UnitFile::parse(&text).map_err(|error| ApiError::bad(format!("{unit}:{error}")))?;
     let known = api.published()?.unit(&unit);
     let desired = desired.or(known.map(|known| known.desired)).unwrap_or(DesiredState::Inactive);
-    let verb = match desired {
-        DesiredState::Inactive => Verb::Submit,
-        DesiredState::Loaded => Verb::Load,
-        DesiredState::Launched => Verb::Start,
-    };
     let hash = file.hash();
     let file = LocalFile { file: Arc::new(file), path: name, template: false, contents: Contents::default() };
-    let command = UnitCommand { file: Some(file), replace: true, ..UnitCommand::new(verb, unit.clone()) };
+    let command =
+        UnitCommand { file: Some(file), replace: true, ..UnitCommand::new(desired.verb_with_file(), unit.clone()) };
     api.store(client, command).await?;
     let status = if known.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(json!({"unit": unit, "hash": hash, "desired": desired}))).into_response())

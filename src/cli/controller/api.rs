@@ -95,7 +95,13 @@ async fn serve(
             () = tokio::time::sleep(RETRY) => {}
             () = stop.cancelled() => return,
         }
-        bound = bind(&path).unwrap_or_default();
+        bound = match bind(&path) {
+            Ok(bound) => bound,
+            Err(error) => {
+                ui::report(&[error]);
+                return;
+            }
+        };
     };
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => Listener::Unix(listener),

@@ -69,6 +69,17 @@ impl fmt::Display for MachineVerb {
     }
 }
 
+impl DesiredState {
+    /// Returns the verb that gives a unit a file and brings it to this state.
+    pub const fn verb_with_file(self) -> Verb {
+        match self {
+            Self::Inactive => Verb::Submit,
+            Self::Loaded => Verb::Load,
+            Self::Launched => Verb::Start,
+        }
+    }
+}
+
 impl Verb {
     /// Reports whether the verb creates units that are not known.
     pub const fn creates(self) -> bool {
