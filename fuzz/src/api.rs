@@ -8,6 +8,7 @@ use axum::http::Request;
 use axum::http::header::CONTENT_TYPE;
 use muster::api;
 use muster::api::Api;
+use muster::api::access::AccessList;
 use muster::control::LEASE;
 use muster::control::leasing;
 use muster::control::read_model::ReadModel;
@@ -15,6 +16,7 @@ use muster::core::health::BRAKE;
 use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::http::connections::Client;
+use muster::http::connections::Transport;
 use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;
 use muster::runner::Clock;
@@ -26,8 +28,13 @@ use muster::store::MemoryStore;
 use muster::store::layout::Keyspace;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+fn access() -> watch::Receiver<Arc<AccessList>> {
+    watch::channel(Arc::default()).1
+}
 
 thread_local! {
     /// The API of an empty cluster. What requests submit stays in it.
@@ -54,7 +61,7 @@ fn serve() -> (Runtime, Router) {
     let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
     runtime.spawn(model.run());
     runtime.block_on(view.until(std::time::Duration::from_secs(5), |published| published.is_read));
-    let api = Api::new(cluster, view, Supervision::fixed(settings), CancellationToken::new());
+    let api = Api::new(cluster, view, Supervision::fixed(settings), access(), CancellationToken::new());
     (runtime, api::router(Arc::new(api)))
 }
 
@@ -68,6 +75,7 @@ pub fn api(data: &[u8]) {
         .uri(path)
         .header(CONTENT_TYPE, "application/json")
         .extension(Client::User(0))
+        .extension(Transport::Plain)
         .body(Body::from(body.to_vec()));
     let Ok(request) = request else { return };
     SERVED.with(|(runtime, router)| {

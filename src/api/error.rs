@@ -99,6 +99,7 @@ impl From<OperationError> for ApiError {
             OperationError::Invalid(error) => error.into(),
             OperationError::Store(error) => error.into(),
             error @ (OperationError::Busy(_) | OperationError::Contended(_)) => Self::conflict(error.to_string()),
+            error @ OperationError::NoController => Self::unavailable(error.to_string()),
             OperationError::Stopped => Self::unavailable("the controller is stopping"),
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! Requests are bounded and not trusted. Nothing here reaches a host.
 
+pub mod access;
 mod error;
 mod fleet;
 mod request;
@@ -25,9 +26,10 @@ use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts;
 use crate::control::problems::Problem;
 use crate::control::progress::Timeouts;
 use crate::control::read_model::Published;
@@ -43,15 +45,20 @@ use crate::core::unit::UnitName;
 use crate::http::connections;
 use crate::http::connections::Client;
 use crate::http::connections::Listener;
+use crate::http::connections::Transport;
 use crate::http::origin;
+use crate::http::rate::ClientRate;
 use crate::metrics;
 use crate::metrics::Trouble;
 use crate::runner::ClusterContext;
 use crate::runner::Supervision;
+use crate::store::GuestStore;
 use crate::store::layout;
 use crate::store::layout::Key;
 use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::hostname;
+use access::AccessList;
+use access::Caller;
 use error::ApiError;
 
 /// How long a change waits until the read model has it, so that its client sees it in the next answer.
@@ -64,6 +71,9 @@ const STALE: &str = "muster-stale-since";
 /// The type of the metrics.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The header that says how a command on a machine ended.
+pub const EXIT_CODE: &str = "muster-exit-code";
+
 /// What the server calls itself.
 const NAME: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 
@@ -75,6 +85,13 @@ pub struct Api {
     hostname: String,
     /// The settings and the pulse of this controller, for plans and metrics.
     supervision: Supervision,
+    /// The clients of other hosts that may use it.
+    access: watch::Receiver<Arc<AccessList>>,
+    /// The wrong access tokens that clients have sent.
+    guesses: ClientRate,
+    operations: v1::Operations,
+    /// A permit for each command that runs on a machine for a client.
+    commands: Arc<Semaphore>,
     /// Cancelled when the service ends, so that no client keeps it from ending.
     stop: CancellationToken,
 }
@@ -83,9 +100,27 @@ pub struct Api {
 type Reply = Result<Response, ApiError>;
 
 impl Api {
-    /// Makes the API of a cluster.
-    pub fn new(cluster: ClusterContext, view: View, supervision: Supervision, stop: CancellationToken) -> Self {
-        Self { cluster, view, hostname: hostname(), supervision, stop }
+    /// Makes the API of a cluster. What it does for clients makes no leader.
+    pub fn new(
+        cluster: ClusterContext,
+        view: View,
+        supervision: Supervision,
+        access: watch::Receiver<Arc<AccessList>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let store = Arc::new(GuestStore(cluster.store));
+        let (guesses, commands) = (ClientRate::new(access::GUESSES), Arc::new(Semaphore::new(v1::COMMANDS)));
+        Self {
+            cluster: ClusterContext { store, stop: stop.clone(), ..cluster },
+            view,
+            hostname: hostname(),
+            supervision,
+            access,
+            guesses,
+            operations: v1::Operations::default(),
+            commands,
+            stop,
+        }
     }
 
     /// Returns the cluster of this moment, once the store was read.
@@ -102,25 +137,14 @@ impl Api {
         self.cluster.clock.now()
     }
 
-    /// Returns who a client is, for the event log: a user of this host by name.
-    fn operator(&self, client: Client) -> String {
-        match client {
-            Client::User(user) => {
-                let name = accounts::find(user).map_or_else(|| user.to_string(), |account| account.name);
-                format!("{name}@{} (API)", self.hostname)
-            }
-            Client::Address(address) => address.to_string(),
-        }
-    }
-
     /// Returns the handles of the cluster for what a client asks for.
-    fn cluster_for(&self, client: Client) -> ClusterContext {
-        ClusterContext { operator: self.operator(client), ..self.cluster.clone() }
+    fn cluster_for(&self, caller: &Caller) -> ClusterContext {
+        ClusterContext { operator: caller.name.clone(), ..self.cluster.clone() }
     }
 
     /// Stores the desired states of units, as the command of the same name does, and waits for nothing else.
-    async fn store(&self, client: Client, command: UnitCommand) -> Result<(), ApiError> {
-        let cluster = self.cluster_for(client);
+    async fn store(&self, caller: &Caller, command: UnitCommand) -> Result<(), ApiError> {
+        let cluster = self.cluster_for(caller);
         let (lock_wait, settle) = (Duration::ZERO, Duration::ZERO);
         let timeouts = Timeouts { lock_wait, wait: None, settle, block: false };
         let (verb, unit) = (command.verb, command.unit.clone());
@@ -141,12 +165,12 @@ impl Api {
 }
 
 /// Serves the API on a socket until it is stopped.
-pub async fn serve(listener: Listener, api: Api) {
+pub async fn serve(listener: Listener, api: Arc<Api>) {
     let stop = api.stop.clone();
-    connections::serve(listener, router(Arc::new(api)), stop).await;
+    connections::serve(listener, router(api), stop).await;
 }
 
-/// Returns the routes. Each request must have its [`Client`] as an extension.
+/// Returns the routes. Each request must have its [`Client`] and its [`Transport`] as extensions.
 pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .nest("/api/v1", v1::router())
@@ -154,6 +178,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .nest("/fleet/v1", fleet::router())
         .nest("/v1-alpha", fleet::router())
         .fallback(async || ApiError::not_found("there is no such resource"))
+        .layer(middleware::from_fn_with_state(api.clone(), access::check))
         .layer(middleware::from_fn_with_state(api.clone(), check_origin))
         .with_state(api)
 }
@@ -162,13 +187,14 @@ pub fn router(api: Arc<Api>) -> Router {
 async fn check_origin(
     State(api): State<Arc<Api>>,
     Extension(client): Extension<Client>,
+    Extension(transport): Extension<Transport>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    // Clients of a socket of this host write what they like as the host: a browser cannot reach it.
-    let is_local = matches!(client, Client::User(_));
-    let mut response = if !is_local && !origin::is_addressed(headers, None, &api.hostname) {
+    // A browser cannot reach a socket of this host, and with TLS it has compared the name with the certificate.
+    let is_certain = matches!(client, Client::User(_)) || matches!(transport, Transport::Tls(_));
+    let mut response = if !is_certain && !origin::is_addressed(headers, None, &api.hostname) {
         ApiError::new(StatusCode::MISDIRECTED_REQUEST, "this service has no such name").into_response()
     } else if origin::is_cross_site(headers) {
         ApiError::new(StatusCode::FORBIDDEN, "a page of another site cannot use this API").into_response()

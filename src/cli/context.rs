@@ -23,9 +23,11 @@ use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
 use crate::core::reconcile::restored::RESTORED;
+use crate::http::client::ApiClient;
 use crate::inventory::Vars;
 use crate::playbook::running::Running;
 use crate::remote::SharedRemote;
+use crate::remote::Unreached;
 use crate::remote::ssh;
 use crate::remote::ssh::Deadlines;
 use crate::remote::ssh::Ssh;
@@ -34,6 +36,7 @@ use crate::runner::ClusterContext;
 use crate::runner::FenceCommands;
 use crate::runner::SecretSource;
 use crate::store;
+use crate::store::Location;
 use crate::store::SharedStore;
 use crate::store::StoreError;
 use crate::store::layout;
@@ -62,6 +65,8 @@ pub struct Context {
     pub(super) connection_defaults: Vars,
     /// Set while the command must not end: it has files that must be removed.
     pub(super) is_unfinished: Arc<AtomicBool>,
+    /// The token of the cluster that the API has.
+    served_token: OnceLock<String>,
     ssh: OnceLock<Arc<Ssh>>,
     vault: OnceLock<Arc<Keyring>>,
 }
@@ -80,27 +85,51 @@ impl Context {
     /// Makes a context. The settings are read, and nothing is opened yet.
     pub fn new(flags: Flags, is_fleetctl: bool, stop: CancellationToken) -> Result<Self, CommandError> {
         let (settings, connection_defaults) = (flags.clone().resolve()?, Vars::new());
-        let (ssh, vault, is_unfinished) = (OnceLock::new(), OnceLock::new(), Arc::default());
-        Ok(Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, ssh, vault })
+        let (served_token, ssh, vault) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let is_unfinished = Arc::default();
+        Ok(Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, served_token, ssh, vault })
     }
 
     /// Returns the context with other settings, before anything was opened.
     pub(super) fn with(&self, settings: Settings, connection_defaults: Vars) -> Self {
         let (flags, is_fleetctl, stop) = (self.flags.clone(), self.is_fleetctl, self.stop.clone());
-        let (ssh, vault, is_unfinished) = (OnceLock::new(), OnceLock::new(), Arc::clone(&self.is_unfinished));
-        Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, ssh, vault }
+        let (served_token, ssh, vault) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let is_unfinished = Arc::clone(&self.is_unfinished);
+        Self { settings, flags, is_fleetctl, stop, connection_defaults, is_unfinished, served_token, ssh, vault }
     }
 
-    /// Returns the cluster's keys.
+    /// Returns the token of the cluster. An API has one cluster, so it need not be named.
+    pub(super) fn token(&self) -> &str {
+        self.served_token.get().unwrap_or(&self.settings.token)
+    }
+
+    /// Returns the cluster's keys. The token that an API has is known once the store was opened.
     pub fn keys(&self) -> Result<Keyspace, CommandError> {
-        Keyspace::new(&self.settings.token)
+        Keyspace::new(self.token())
             .map_err(|error| CommandError::usage(format!("{}: {error}", self.settings.origins.token)))
     }
 
     /// Opens the store, which must exist.
     pub async fn store(&self) -> Result<SharedStore, CommandError> {
         let opened = store::open_existing(&self.settings.store, &self.settings.credentials).await;
-        opened.map_err(|error| self.store_error(error))
+        let store = opened.map_err(|error| self.store_error(error))?;
+        self.learn_token().await?;
+        Ok(store)
+    }
+
+    /// Learns which cluster the API has, unless a setting names the token.
+    async fn learn_token(&self) -> Result<(), CommandError> {
+        #[derive(serde::Deserialize)]
+        struct Session {
+            token: String,
+        }
+        let Some(client) = self.api_client()?.filter(|_| !self.settings.is_token_set) else { return Ok(()) };
+        if self.served_token.get().is_none() {
+            let session = client.get::<Session>("/api/v1/session", &[]).await;
+            let Session { token } = session.map_err(|error| store::failed(&self.settings.store, error))?;
+            let _ = self.served_token.set(token);
+        }
+        Ok(())
     }
 
     /// Opens the store, and makes it if it does not exist.
@@ -119,9 +148,8 @@ impl Context {
 
     /// Opens the store, in which the cluster must exist.
     pub(super) async fn known_store(&self) -> Result<SharedStore, CommandError> {
-        let keys = self.keys()?;
         let store = self.store().await?;
-        check_token(&store, &keys).await?;
+        check_token(&store, &self.keys()?).await?;
         Ok(store)
     }
 
@@ -131,6 +159,13 @@ impl Context {
         let store = self.new_store().await?;
         check_token(&store, &keys).await?;
         Ok(store)
+    }
+
+    /// Returns a client of the API, if the store is behind one.
+    pub(super) fn api_client(&self) -> Result<Option<ApiClient>, CommandError> {
+        let Ok(Location::Api(location)) = self.settings.store.parse() else { return Ok(None) };
+        let client = ApiClient::new(&location, &self.settings.credentials.api);
+        client.map(Some).map_err(|error| CommandError::usage(format!("{}: {error}", self.settings.origins.store)))
     }
 
     /// Reads all records of the cluster, which must exist.
@@ -189,9 +224,19 @@ impl Context {
         if let Some(ssh) = self.ssh.get() {
             return Ok(ssh.clone());
         }
+        let ssh = self.new_ssh(deadlines)?;
+        Ok(self.ssh.get_or_init(|| ssh).clone())
+    }
+
+    /// Returns connections to the hosts that nothing else uses.
+    pub(super) fn own_ssh(&self) -> Result<Arc<Ssh>, CommandError> {
+        self.new_ssh(Deadlines::default())
+    }
+
+    fn new_ssh(&self, deadlines: Deadlines) -> Result<Arc<Ssh>, CommandError> {
         let ssh = Ssh::new(ssh::Options { deadlines, ..self.settings.ssh_options()? });
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
-        Ok(self.ssh.get_or_init(|| Arc::new(ssh)).clone())
+        Ok(Arc::new(ssh))
     }
 
     /// Runs tasks until the operator interrupts them, and then warns of those that may go on. A command on a host continues
@@ -245,11 +290,12 @@ impl Context {
         let identity = self.secret_identity().map_err(|error| error.source.to_string());
         let identity = identity.and_then(|identity| identity.ok_or_else(|| self.no_secret_identity()));
         let secrets = SecretSource::new(store.clone(), self.keys()?, identity);
+        let remote: SharedRemote = if store.can_lead() { self.remote()? } else { Arc::new(Unreached) };
         Ok(ClusterContext {
             name: format!("{}, made on {}", self.settings.cluster(), leader_election::hostname()),
             store,
             keys: self.keys()?,
-            remote: self.remote()?,
+            remote,
             clock: Clock::start(),
             fence_commands: Arc::default(),
             secrets,

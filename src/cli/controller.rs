@@ -26,6 +26,7 @@ use crate::runner::Supervision;
 use crate::store::layout;
 use crate::ui;
 use crate::ui::messages;
+use api::FreshAccess;
 use reload::reload_on_hangup;
 use service::Service;
 
@@ -56,7 +57,9 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     let supervision = Supervision { settings: receiver, pulse: Arc::new(Pulse::default()) };
     let cluster = context.cluster().await?;
     warn_if_blind(&cluster).await?;
-    let api = api::start(&cluster, supervision.clone(), args.listen.socket(&context.settings))?;
+    let places = args.listen.places(&context.settings);
+    let access = FreshAccess::read(&args.listen, &context.settings)?;
+    let api = api::start(&cluster, supervision.clone(), places, access, context.own_ssh()?)?;
     let service = Service::new(supervision.pulse.clone());
     let mut on_status = |status: ControllerStatus<'_>| {
         service.shows(&status);
@@ -70,7 +73,7 @@ pub(super) async fn controller(context: &Context, args: &ControllerArgs) -> Comm
     tokio::select! {
         biased;
         () = service.notify(context.stop.clone()) => {}
-        () = reload_on_hangup(context, args, &cluster, &settings) => {}
+        () = reload_on_hangup(context, args, &cluster, &settings, &api) => {}
         () = controller::control(&cluster, &supervision, &mut on_status, &mut on_event) => {}
     }
     cluster.remote.close(Duration::from_secs(1)).await;

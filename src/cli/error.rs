@@ -199,6 +199,9 @@ impl From<OperationError> for CommandError {
             OperationError::Busy(_) => Self::new(ExitStatus::Failed, error).hint(
                 "The desired state is stored. Wait longer with `--lock-wait`, or leave the work to the next sweep.",
             ),
+            OperationError::NoController => Self::new(ExitStatus::Failed, error).hint(
+                "Start `muster controller`, or use `--store` in place of `--api` on a host that reaches the machines.",
+            ),
             OperationError::Contended(_) => Self::new(ExitStatus::Failed, error).hint("Try again."),
             OperationError::Stopped => Self::interrupted("interrupted")
                 .hint("The desired state is stored. A controller applies it, or the next `muster sweep` if none runs."),

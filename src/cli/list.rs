@@ -114,7 +114,7 @@ pub(super) async fn cat(context: &Context, args: &CatArgs) -> CommandResult {
 /// Says why a list is empty if no machine has joined.
 fn warn_without_machines(context: &Context, snapshot: &Snapshot) {
     if snapshot.machines.is_empty() {
-        ui::warn(&messages::no_machines(&context.settings.token, &context.settings.store));
+        ui::warn(&messages::no_machines(context.token(), &context.settings.store));
     }
 }
 

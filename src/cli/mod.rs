@@ -1,5 +1,6 @@
 //! The command line: one file for each command. It holds nothing that another way of running muster needs.
 
+mod access;
 mod ansible_config;
 mod apply;
 mod audit;
@@ -275,6 +276,9 @@ enum Command {
     /// Run it on one machine, or on several with etcd as the store: one controller leads, the others stand by. At SIGHUP
     /// it reads its settings, the inventory, ssh_config(5) and its private keys for secrets again.
     Controller(controller::ControllerArgs),
+    /// Make access tokens for the API of a controller
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
     Exec(exec::Exec),
@@ -458,6 +462,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Sweep(args) => sweep::sweep(&context, &args).await,
         Command::Controller(args) => controller::controller(&context, &args).await,
         Command::Discovery(args) => discovery::run(&context, args).await,
+        Command::Access(command) => access::run(command),
         Command::Lab(args) => lab::run(args).await,
         Command::Inventory(command) => inventory::run(&context, &command),
         Command::Exec(command) => Box::pin(exec::run(&context, command)).await,

@@ -1,11 +1,14 @@
 //! `muster status`, `journal` and `ssh`: commands that run on the machine of a unit.
 
+use std::io;
+
 use super::Context;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
+use crate::api::EXIT_CODE;
 use crate::control::look;
 use crate::core::explain;
 use crate::core::machine_lookup::FindMachineError;
@@ -16,6 +19,9 @@ use crate::core::model::Snapshot;
 use crate::core::sanitize;
 use crate::core::schedule::RequirementsIndex;
 use crate::core::unit::UnitName;
+use crate::http::client;
+use crate::http::client::ApiClient;
+use crate::http::client::ClientError;
 use crate::inventory::diagnostic::did_you_mean;
 use crate::remote;
 use crate::remote::Command;
@@ -27,6 +33,15 @@ use crate::runner;
 use crate::runner::Clock;
 use crate::ui;
 use crate::ui::messages;
+
+/// A question about a unit that only its machine answers.
+struct Question {
+    /// The script that answers it there.
+    script: String,
+    /// The resource of the unit in the API that does the same.
+    resource: &'static str,
+    parameters: Vec<(&'static str, String)>,
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
@@ -108,7 +123,8 @@ async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName,
     unsure.extend(reasons.map(|reason| format!("Unit {unit}: {reason}")));
     ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
     let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
-    run_on(context, snapshot, unit, &machines, &script).await
+    let question = Question { script, resource: "status", parameters: Vec::new() };
+    run_on(context, snapshot, unit, &machines, &question).await
 }
 
 /// Runs a command about a unit on each of these machines, and returns how the first that failed ended.
@@ -117,8 +133,9 @@ async fn run_on(
     snapshot: &Snapshot,
     unit: &UnitName,
     machines: &[&Machine],
-    script: &str,
+    question: &Question,
 ) -> CommandResult {
+    let client = context.api_client()?;
     let mut first = ExitStatus::Done;
     for (number, machine) in machines.iter().enumerate() {
         if number > 0 {
@@ -127,7 +144,10 @@ async fn run_on(
         if machines.len() > 1 {
             ui::result(&format!("{}:\n", machine.name));
         }
-        let shown = run(context, snapshot, machine, script.to_owned()).await;
+        let shown = match &client {
+            Some(client) => ask(context, client, unit, machine, question).await,
+            None => run(context, snapshot, machine, question.script.clone()).await,
+        };
         let last = || messages::last_observed(snapshot, unit, machine, Clock::start().now());
         let status = shown.unwrap_or_else(|error| ui::report(&[error.maybe_hint(last())]));
         if context.stop.is_cancelled() {
@@ -160,7 +180,10 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let (name, output) = (quote(&unit.of_systemd())?, quote(&args.output)?);
     let follow = if args.follow { " --follow" } else { "" };
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
-    run_on(context, &snapshot, &unit, &machines, &script).await
+    let parameters =
+        vec![("lines", args.lines.to_string()), ("output", args.output.clone()), ("follow", args.follow.to_string())];
+    let question = Question { script, resource: "journal", parameters };
+    run_on(context, &snapshot, &unit, &machines, &question).await
 }
 
 /// Runs `muster ssh`.
@@ -280,6 +303,37 @@ async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, script: 
         () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
     };
     Ok(status_of(&exit))
+}
+
+/// Asks the API of a controller about a unit on a machine, prints the answer as it comes and returns how the command ended
+/// there.
+async fn ask(
+    context: &Context,
+    client: &ApiClient,
+    unit: &UnitName,
+    machine: &Machine,
+    question: &Question,
+) -> CommandResult {
+    let id = machine.id.to_string();
+    let parameters = question.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let parameters: Vec<(&str, &str)> = parameters.chain([("machine", id.as_str())]).collect();
+    let path = format!("/api/v1/units/{}/{}", client::encode(&unit.to_string()), question.resource);
+    let failed = |error: ClientError| match error {
+        ClientError::Unavailable(why) => CommandError::new(ExitStatus::Unreachable, io::Error::other(why)),
+        ClientError::Refused { message, .. } => CommandError::failed(message),
+    };
+    let shown = async {
+        let mut chunks = client.stream(&path, &parameters).await?;
+        while let Some(chunk) = chunks.next().await? {
+            ui::result_bytes(&chunk);
+        }
+        Ok(chunks.number(EXIT_CODE).unwrap_or_default())
+    };
+    let code = tokio::select! {
+        code = shown => code.map_err(failed)?,
+        () = context.stop.cancelled() => return Ok(ExitStatus::Interrupted),
+    };
+    Ok(status_of(&Exit::Code(code)))
 }
 
 /// Finds the route to a machine, and says so if it leads through a relay.

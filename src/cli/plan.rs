@@ -79,7 +79,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
     let observer = look::observer(&cluster, &snapshot).await?;
     let now = cluster.clock.now();
-    let simulation = if observer.is_some() {
+    let simulation = if observer.is_some() || !cluster.store.can_lead() {
         // The controller may reach machines that this process does not reach, and knows for how long they are silent.
         let mut hosts = SimulatedHosts::of(&snapshot, []);
         Some(simulation::simulate_present(&mut reconciler, &mut hosts, now))

@@ -1,7 +1,6 @@
 //! Prints the progress of an operation: lines as they come, or one JSON document at the end.
 
 use serde_json::Value;
-use serde_json::json;
 
 use crate::control::progress::Progress;
 use crate::ui;
@@ -22,27 +21,15 @@ impl ProgressPrinter {
 
     /// Prints one step of progress.
     pub(super) fn print(&mut self, progress: &Progress<'_>) {
+        if let (Some(document), Some(record)) = (&mut self.document, progress.record()) {
+            return document.push(record);
+        }
         match progress {
             Progress::Warning(text) => ui::status(text),
             Progress::Event(snapshot, event) => self.line.show(&ui::line(snapshot, event)),
-            Progress::Triggered(unit, verb, global) => {
-                let record = json!({ "unit": unit, "triggered": verb.to_string(), "global": global });
-                self.add(record, &messages::triggered(unit, *verb, *global));
-            }
-            Progress::Reached(unit, state, machine) => {
-                let record = json!({ "unit": unit, "state": state, "machine": machine.map(|machine| machine.id) });
-                self.add(record, &messages::reached(unit, *state, *machine));
-            }
-            Progress::Destroyed(unit) => {
-                self.add(json!({ "unit": unit, "state": null, "machine": null }), &messages::destroyed(unit));
-            }
-        }
-    }
-
-    fn add(&mut self, record: Value, text: &str) {
-        match &mut self.document {
-            Some(document) => document.push(record),
-            None => ui::result(text),
+            Progress::Triggered(unit, verb, global) => ui::result(&messages::triggered(unit, *verb, *global)),
+            Progress::Reached(unit, state, machine) => ui::result(&messages::reached(unit, *state, *machine)),
+            Progress::Destroyed(unit) => ui::result(&messages::destroyed(unit)),
         }
     }
 

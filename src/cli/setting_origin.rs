@@ -13,7 +13,7 @@ use super::variables;
 /// settings file if that has set it.
 pub(super) fn origin(name: &str, is_given: bool, file: Option<&Path>) -> String {
     match (is_given, file) {
-        (true, _) if is_on_command_line(name, std::env::args()) => format!("--{name}"),
+        (true, _) if is_typed(name) => format!("--{name}"),
         (true, _) => variable(name),
         (false, Some(file)) => format!("`{name}` in {}", file.display()),
         (false, None) => format!("--{name}"),
@@ -24,13 +24,18 @@ pub(super) fn origin(name: &str, is_given: bool, file: Option<&Path>) -> String 
 pub(super) fn of_variable(error: &clap::Error) -> Option<CommandError> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
     let name = option.split_whitespace().next()?.strip_prefix("--")?;
-    if is_on_command_line(name, std::env::args()) || !variables::is_set(&variable(name)) {
+    if is_typed(name) || !variables::is_set(&variable(name)) {
         return None;
     }
     let text = error.to_string();
     let line = text.lines().next()?.strip_prefix("error: ")?;
     let quoted = format!("'{option}'");
     line.contains(&quoted).then(|| CommandError::usage(line.replace(&quoted, &variable(name))))
+}
+
+/// Reports whether an option is on the command line of this process.
+pub(super) fn is_typed(name: &str) -> bool {
+    is_on_command_line(name, std::env::args())
 }
 
 fn variable(name: &str) -> String {

@@ -4,11 +4,13 @@ mod file;
 mod listen;
 
 pub(super) use file::is_trusted;
-use listen::Listen;
+pub(super) use listen::Listen;
+pub(super) use listen::client_name;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -18,12 +20,18 @@ use super::duration;
 use super::error::CommandError;
 use super::failover_args::FailoverPolicyArgs;
 use super::failover_args::SweepSchedule;
+use super::setting_origin::is_typed;
 use super::setting_origin::origin;
 use super::variables;
 use super::vault_passwords::PasswordSource;
 use crate::accounts;
+use crate::api::access::AccessList;
+use crate::core::secrets::API_TOKEN;
+use crate::core::secrets::ETCD_PASSWORD;
 use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::unit::Hash;
+use crate::http::client::ApiCredentials;
+use crate::http::tls::TlsFiles;
 use crate::remote::ssh;
 use crate::store::Credentials;
 use crate::ui::terminal::Appearance;
@@ -185,6 +193,54 @@ pub struct Flags {
         help_heading = "Store"
     )]
     pub etcd_password_file: Option<PathBuf>,
+    /// Use the cluster through the API of a controller, without SSH to the hosts: https://HOST:PORT, or unix:/PATH on the host
+    /// of the controller; the API takes the place of the store
+    #[arg(long, global = true, env = "MUSTER_API", hide_env_values = true, value_name = "URL", help_heading = "API")]
+    pub api: Option<String>,
+    /// Read the access token for the API from the first line of this file [default: the variable MUSTER_API_TOKEN]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_API_TOKEN_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "API"
+    )]
+    pub api_token_file: Option<PathBuf>,
+    /// Trust this CA for the certificate of the controller (PEM) [default: the CAs that this host trusts]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_API_CA_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "API"
+    )]
+    pub api_ca_file: Option<PathBuf>,
+    /// Present this client certificate to the controller (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_API_CERT_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "API"
+    )]
+    pub api_cert_file: Option<PathBuf>,
+    /// Use this key of the client certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_API_KEY_FILE",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "API"
+    )]
+    pub api_key_file: Option<PathBuf>,
     /// Read secrets with the private keys in this file [default: ~/.config/muster/secret-identity]
     #[arg(
         long,
@@ -311,26 +367,58 @@ impl SettleArgs {
     }
 }
 
-/// The flag of a controller: where it serves the API.
+/// The flags of a controller: where it serves the API.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct ListenArgs {
-    /// Serve the API on this socket: `unix:PATH`, or `none` [default: /run/muster-controller/TOKEN.sock for root, otherwise
-    /// $XDG_RUNTIME_DIR/muster-controller/TOKEN.sock]
+    /// Serve the API here: `unix:PATH` for this host, `tls:ADDRESS:PORT` for others, or `none` (can be repeated) [default:
+    /// unix:/run/muster-controller/TOKEN.sock for root, otherwise unix:$XDG_RUNTIME_DIR/muster-controller/TOKEN.sock]
     ///
-    /// Root, the user of the controller and its group may use it.
-    #[arg(long, env = "MUSTER_LISTEN", hide_env_values = true, value_name = "SOCKET", value_parser = listen::parse)]
-    listen: Option<Listen>,
+    /// Root, the user of the controller and its group may use the socket. Clients of other hosts must be in the access list:
+    /// tables [[access]] in muster.toml.
+    #[arg(long, env = "MUSTER_LISTEN", hide_env_values = true, value_name = "PLACE", value_delimiter = ',', value_parser = listen::parse)]
+    #[serde(deserialize_with = "listen::one_or_more")]
+    listen: Vec<Listen>,
+    /// Show this certificate to clients of other hosts (PEM, with the certificates that lead to its CA)
+    #[arg(long, env = "MUSTER_TLS_CERT_FILE", hide_env_values = true, value_name = "FILE")]
+    tls_cert_file: Option<PathBuf>,
+    /// Use this key of the certificate (PEM)
+    #[arg(long, env = "MUSTER_TLS_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    tls_key_file: Option<PathBuf>,
+    /// Ask clients of other hosts for a certificate that this CA has signed (PEM); a client without one needs a token
+    #[arg(long, env = "MUSTER_TLS_CLIENT_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    tls_client_ca_file: Option<PathBuf>,
 }
 
 impl ListenArgs {
-    /// Returns where the API is served: as the flag says, else the file, else the default for the token; `None` for nowhere.
-    pub fn socket(&self, settings: &Settings) -> Option<PathBuf> {
-        match self.listen.as_ref().or(settings.listen.listen.as_ref()) {
-            Some(Listen::Unix(path)) => Some(path.clone()),
-            Some(Listen::None) => None,
-            None => Some(runtime_directory()?.join("muster-controller").join(format!("{}.sock", settings.token))),
+    /// Returns where the API is served: as the flags say, else the file, else the default for the token.
+    pub(super) fn places(&self, settings: &Settings) -> Vec<Listen> {
+        let set = [&self.listen, &settings.listen.listen].into_iter().find(|places| !places.is_empty());
+        if let Some(places) = set {
+            return places.iter().filter(|place| **place != Listen::None).cloned().collect();
         }
+        let folder = runtime_directory().map(|folder| folder.join("muster-controller"));
+        folder.map(|folder| Listen::Unix(folder.join(format!("{}.sock", settings.token)))).into_iter().collect()
+    }
+
+    /// Resolves relative paths against the folder of the settings file.
+    fn resolve_paths(&mut self, folder: &Path) {
+        for path in [&mut self.tls_cert_file, &mut self.tls_key_file, &mut self.tls_client_ca_file] {
+            *path = path.as_deref().map(|path| folder.join(from_home(path)));
+        }
+    }
+
+    /// Returns the files for TLS.
+    pub(super) fn tls(&self, settings: &Settings) -> Result<TlsFiles, CommandError> {
+        let file = &settings.listen;
+        let path =
+            |flag: &Option<PathBuf>, file: &Option<PathBuf>| flag.as_deref().map(from_home).or_else(|| file.clone());
+        let missing = |name: &str| CommandError::usage(format!("`--listen tls:…` needs --{name}"));
+        Ok(TlsFiles {
+            certificate: path(&self.tls_cert_file, &file.tls_cert_file).ok_or_else(|| missing("tls-cert-file"))?,
+            key: path(&self.tls_key_file, &file.tls_key_file).ok_or_else(|| missing("tls-key-file"))?,
+            client_ca: path(&self.tls_client_ca_file, &file.tls_client_ca_file),
+        })
     }
 }
 
@@ -343,6 +431,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// The token of the cluster.
     pub token: String,
+    /// Set if a flag, a variable or the file names the token.
+    pub is_token_set: bool,
     /// The inventory's sources.
     pub inventory: Vec<PathBuf>,
     /// Where the passwords of Ansible Vault come from.
@@ -359,6 +449,8 @@ pub struct Settings {
     pub settle: SettleArgs,
     /// Where a controller serves the API, from the settings file.
     pub listen: ListenArgs,
+    /// The clients of other hosts that may use the API of a controller.
+    pub access: Arc<AccessList>,
     /// The failover policy of the settings file.
     pub failover: FailoverPolicyArgs,
     /// The sweep schedule of the settings file.
@@ -381,8 +473,14 @@ impl Origins {
         let origin = |name, given: &Option<String>, of_file: &Option<String>| {
             origin(name, given.is_some(), file.path.as_deref().filter(|_| of_file.is_some()))
         };
+        let is_given = given.api.is_some() && (is_typed("api") || !is_typed("store"));
+        let is_api = is_given || (given.store.is_none() && file.flags.api.is_some());
         Self {
-            store: origin("store", &given.store, &file.flags.store),
+            store: if is_api {
+                origin("api", &given.api, &file.flags.api)
+            } else {
+                origin("store", &given.store, &file.flags.store)
+            },
             token: origin("token", &given.token, &file.flags.token),
             strict_host_key_checking: origin(
                 "strict-host-key-checking",
@@ -469,22 +567,33 @@ impl Flags {
         let file = file::read(self.config.as_deref())?;
         let (vault, origins) = (vault(&self, &file.flags), Origins::of(&self, &file));
         let path = |flag: Option<PathBuf>, file: Option<PathBuf>| flag.map(|path| from_home(&path)).or(file);
-        let store = self.store.map(|store| match store.strip_prefix("sqlite:") {
+        // On the command line, the more general setting must not win over the one that was typed.
+        let api = self.api.filter(|_| !is_typed("store") || is_typed("api"));
+        let file_api = file.flags.api.filter(|_| self.store.is_none());
+        let store = api.or(self.store).map(|store| match store.strip_prefix("sqlite:") {
             Some(path) => format!("sqlite:{}", from_home(Path::new(path)).display()),
             None => store,
         });
         Ok(Settings {
             failover: file.failover,
             schedule: file.schedule,
-            store: store.or(file.flags.store).map_or_else(default_store, Ok)?,
+            store: store.or(file_api).or(file.flags.store).map_or_else(default_store, Ok)?,
             credentials: Credentials {
                 ca_file: path(self.etcd_ca_file, file.flags.etcd_ca_file),
                 cert_file: path(self.etcd_cert_file, file.flags.etcd_cert_file),
                 key_file: path(self.etcd_key_file, file.flags.etcd_key_file),
                 username: self.etcd_username.or(file.flags.etcd_username),
-                password: password(),
+                password: secret_variable(ETCD_PASSWORD),
                 password_file: path(self.etcd_password_file, file.flags.etcd_password_file),
+                api: ApiCredentials {
+                    token: secret_variable(API_TOKEN),
+                    token_file: path(self.api_token_file, file.flags.api_token_file),
+                    ca_file: path(self.api_ca_file, file.flags.api_ca_file),
+                    cert_file: path(self.api_cert_file, file.flags.api_cert_file),
+                    key_file: path(self.api_key_file, file.flags.api_key_file),
+                },
             },
+            is_token_set: self.token.is_some() || file.flags.token.is_some(),
             token: self.token.or(file.flags.token).unwrap_or_else(|| "default".to_owned()),
             inventory: if self.inventory.is_empty() { file.flags.inventory } else { sources(&self.inventory) },
             vault,
@@ -495,6 +604,7 @@ impl Flags {
             lock: file.lock,
             settle: file.settle,
             listen: file.listen,
+            access: Arc::new(AccessList(file.access)),
             origins,
         })
     }
@@ -567,11 +677,10 @@ fn from_home(path: &Path) -> PathBuf {
     }
 }
 
-/// Returns the password for etcd. It has no flag, because every user of the machine can read flags.
+/// Returns the value of a secret variable. It has no flag, because every user of the machine can read flags.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
-fn password() -> Option<SecretString> {
-    let [name] = SECRET_VARIABLES;
-    std::env::var(name).ok().filter(|password| !password.is_empty()).map(SecretString::from)
+fn secret_variable(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(SecretString::from)
 }
 
 fn default_store() -> Result<String, CommandError> {

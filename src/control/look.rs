@@ -56,14 +56,15 @@ pub struct Look {
     pub controlled_until: Option<Timestamp>,
 }
 
-/// Reads the records of a cluster and observes its machines, unless a controller leads and has observed them just now.
+/// Reads the records of a cluster and observes its machines, unless a controller leads and has observed them just now, or
+/// this process leaves hosts to a controller.
 pub async fn look(context: &ClusterContext) -> Result<Look, StoreError> {
     let snapshot = layout::read(&*context.store, &context.keys).await?;
     let holder = leader_election::current_leader(&context.store, &context.keys).await?;
     let has_controller = holder.as_ref().is_some_and(|holder| holder.kind == LeaderKind::Controller);
     let controlled_until = controlled_until(&snapshot, holder.as_ref());
     let now = context.clock.now();
-    let is_observed = has_controller && is_recent(&snapshot, now);
+    let is_observed = (has_controller && is_recent(&snapshot, now)) || !context.store.can_lead();
     if snapshot.machines.is_empty() || is_observed {
         let missed = if is_observed { not_current(&snapshot, now) } else { Vec::new() };
         let observer = holder.as_ref().filter(|_| is_observed);

@@ -41,6 +41,7 @@ use crate::runner::StopCondition;
 use crate::store::layout;
 use crate::store::leader_election;
 use crate::store::leader_election::LeaderKind;
+use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::Leadership;
 
 /// How long a command waits for units that take long to start or to stop: the default limit of systemd for either.
@@ -86,16 +87,16 @@ impl UnitOperation<'_> {
         let mut leadership_wait = None;
         let mut yielded = false;
         loop {
-            let done = match leader_election::try_campaign(&context.store, &context.keys, LeaderKind::Command).await? {
-                Ok(leadership) => self.lead(leadership, &mut yielded, on_progress).await?,
-                Err(holder) if holder.kind == LeaderKind::Controller => {
+            let done = match candidacy(context).await? {
+                Candidacy::Leads(leadership) => self.lead(leadership, &mut yielded, on_progress).await?,
+                Candidacy::Vacant if Instant::now() >= deadline => return Err(OperationError::NoController),
+                Candidacy::Other(holder) if holder.kind == LeaderKind::Controller => {
                     follow(context, goal, units, timeouts, on_progress).await?
                 }
-                Err(holder) if Instant::now() >= deadline => return Err(OperationError::Busy(holder)),
-                Err(_) if context.stop.is_cancelled() => return Err(OperationError::Stopped),
-                Err(holder) => {
-                    let wait =
-                        || tracing::info_span!("wait", what = format!("the end of {} on {}", holder.kind, holder.host));
+                Candidacy::Other(holder) if Instant::now() >= deadline => return Err(OperationError::Busy(holder)),
+                _ if context.stop.is_cancelled() => return Err(OperationError::Stopped),
+                other => {
+                    let wait = || tracing::info_span!("wait", what = other.what_is_awaited());
                     leadership_wait.get_or_insert_with(wait);
                     tokio::time::sleep(leader_election::RETRY_INTERVAL).await;
                     None
@@ -208,6 +209,38 @@ impl UnitOperation<'_> {
         };
         left.iter().filter(|unit| !has_problem(unit)).filter_map(problem).collect()
     }
+}
+
+/// The outcome of an attempt to lead.
+enum Candidacy {
+    /// This process leads.
+    Leads(Leadership),
+    /// Another process leads.
+    Other(LeaderRecord),
+    /// No process leads, and this one may not.
+    Vacant,
+}
+
+impl Candidacy {
+    fn what_is_awaited(&self) -> String {
+        match self {
+            Self::Other(holder) => format!("the end of {} on {}", holder.kind, holder.host),
+            Self::Leads(_) | Self::Vacant => "a controller that leads".to_owned(),
+        }
+    }
+}
+
+/// Tries once to lead, if this process may.
+async fn candidacy(context: &ClusterContext) -> Result<Candidacy, OperationError> {
+    let (store, keys) = (&context.store, &context.keys);
+    if !store.can_lead() {
+        let leader = leader_election::current_leader(store, keys).await?;
+        return Ok(leader.map_or(Candidacy::Vacant, Candidacy::Other));
+    }
+    Ok(match leader_election::try_campaign(store, keys, LeaderKind::Command).await? {
+        Ok(leadership) => Candidacy::Leads(leadership),
+        Err(holder) => Candidacy::Other(holder),
+    })
 }
 
 /// Returns the health of machines as this command has assessed them, or else as it is recorded.

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::json;
+
 use super::goal::Goal;
 use super::goal::Records;
 use super::goal::UnitProgress;
@@ -46,6 +49,22 @@ pub enum Progress<'a> {
     Event(&'a Snapshot, &'a Event),
 }
 
+impl Progress<'_> {
+    /// Returns what the report says of a unit, as JSON; `None` for other reports.
+    pub fn record(&self) -> Option<Value> {
+        match self {
+            Self::Triggered(unit, verb, global) => {
+                Some(json!({ "unit": unit, "triggered": verb.to_string(), "global": global }))
+            }
+            Self::Reached(unit, state, machine) => {
+                Some(json!({ "unit": unit, "state": state, "machine": machine.map(|machine| machine.id) }))
+            }
+            Self::Destroyed(unit) => Some(json!({ "unit": unit, "state": null, "machine": null })),
+            Self::Warning(_) | Self::Event(..) => None,
+        }
+    }
+}
+
 /// Receives the reports of a command.
 pub type OnProgress<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
 
@@ -64,6 +83,9 @@ pub enum OperationError {
     /// Other processes kept changing the same units. The desired state of some units may have been stored.
     #[error(transparent)]
     Contended(#[from] Contended),
+    /// No process leads, and this one may not. The desired state was stored; the next controller carries it out.
+    #[error("no controller leads this cluster: the desired state is stored, and the next controller carries it out")]
+    NoController,
     /// The operator interrupted the command. The desired state was stored; the next reconcile carries it out.
     #[error("stopped")]
     Stopped,

@@ -117,7 +117,7 @@ async fn doubtful(
     commands: &[UnitCommand],
     units: BTreeSet<UnitName>,
 ) -> Result<BTreeSet<UnitName>, OperationError> {
-    if units.is_empty() || controller_leads(context).await? {
+    if units.is_empty() || !context.store.can_lead() || controller_leads(context).await? {
         return Ok(units);
     }
     let timing = timing(DetectionConfig { down_after: Duration::ZERO, brake: BRAKE });

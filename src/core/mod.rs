@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod explain;
+pub mod fingerprint;
 pub mod health;
 pub mod hex;
 pub mod lease;

@@ -4,7 +4,6 @@
 //! The service handles keys, not clusters: a client with the token may register. All state is in the store, so the service
 //! can be restarted, and several can run at once. Requests are bounded and not trusted.
 
-mod admission;
 mod response;
 
 use std::convert::Infallible;
@@ -43,6 +42,7 @@ use crate::http::connections;
 use crate::http::connections::Client;
 use crate::http::connections::Listener;
 use crate::http::origin;
+use crate::http::rate::ClientRate;
 use crate::store::Entry;
 use crate::store::Op;
 use crate::store::Precondition;
@@ -54,12 +54,14 @@ use crate::store::layout::Key;
 use crate::store::layout::Keyspace;
 use crate::store::layout::REGISTRY;
 use crate::store::leader_election::hostname;
-use admission::TokenRate;
 use response::Action;
 use response::ApiError;
 
 /// The number of tokens in the registry from which on no more are created.
 const TOKEN_LIMIT: usize = 10_000;
+
+/// How many tokens one client may create within a minute.
+const TOKENS_PER_CLIENT: usize = 20;
 
 /// The number of requests that may wait at once.
 const WAITING_LIMIT: usize = 1024;
@@ -86,7 +88,7 @@ pub async fn serve(
         listener_url,
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         waiting: Arc::new(Semaphore::new(WAITING_LIMIT)),
-        rate: TokenRate::default(),
+        rate: ClientRate::new(TOKENS_PER_CLIENT),
         hostname: hostname(),
         stop: stop.clone(),
     };
@@ -122,7 +124,7 @@ struct Discovery {
     listener_url: String,
     public_url: Option<String>,
     waiting: Arc<Semaphore>,
-    rate: TokenRate,
+    rate: ClientRate,
     hostname: String,
     stop: CancellationToken,
 }

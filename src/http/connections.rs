@@ -2,6 +2,7 @@
 //! request. So no client can keep the others from connecting.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,16 +17,23 @@ use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::net::UnixListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
+
+use crate::core::fingerprint::Fingerprint;
 
 /// How many connections there may be at most.
 const CONNECTIONS: u64 = 2048;
@@ -35,6 +43,9 @@ const OTHER_FILES: u64 = 128;
 
 /// How many connections one client may have.
 pub const CONNECTIONS_PER_CLIENT: usize = 64;
+
+/// How long a client may take to agree on keys.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a client may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -50,6 +61,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub enum Listener {
     /// Clients of any host.
     Tcp(TcpListener),
+    /// Clients of any host, with TLS as it is configured at the moment.
+    Tls(TcpListener, watch::Receiver<Arc<ServerConfig>>),
     /// Processes of this host.
     Unix(UnixListener),
 }
@@ -63,17 +76,53 @@ pub enum Client {
     User(u32),
 }
 
+/// What carries the requests of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A socket, as it is.
+    Plain,
+    /// TLS. The client may have shown a certificate that the CA of clients has signed.
+    Tls(Option<Fingerprint>),
+}
+
 impl Listener {
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Client)> {
+    async fn accept(&self) -> io::Result<(Incoming, Client)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((Box::new(stream), Client::Address(peer.ip())))
+                Ok((Incoming::Ready(Box::new(stream)), Client::Address(peer.ip().to_canonical())))
+            }
+            Self::Tls(listener, config) => {
+                let (stream, peer) = listener.accept().await?;
+                let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow()));
+                Ok((Incoming::Tls(stream, acceptor), Client::Address(peer.ip().to_canonical())))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let user = stream.peer_cred()?.uid();
-                Ok((Box::new(stream), Client::User(user)))
+                Ok((Incoming::Ready(Box::new(stream)), Client::User(user)))
+            }
+        }
+    }
+}
+
+/// A connection that was accepted.
+enum Incoming {
+    Ready(Box<dyn Stream>),
+    /// The two sides have not agreed on keys yet.
+    Tls(TcpStream, TlsAcceptor),
+}
+
+impl Incoming {
+    /// Agrees on keys, if there is to be TLS.
+    async fn open(self) -> io::Result<(Box<dyn Stream>, Transport)> {
+        match self {
+            Self::Ready(stream) => Ok((stream, Transport::Plain)),
+            Self::Tls(stream, acceptor) => {
+                let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
+                let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = shown.map(|certificate| Fingerprint::of(certificate));
+                Ok((Box::new(stream), Transport::Tls(certificate)))
             }
         }
     }
@@ -83,7 +132,8 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Serves connections until the service is stopped. Each request has its [`Client`] as an extension.
+/// Serves connections until the service is stopped. Each request has its [`Client`] and its [`Transport`] as
+/// extensions.
 pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
     let (free, clients) = (Arc::new(Semaphore::new(limit())), Clients::default());
     let graceful = GracefulShutdown::new();
@@ -94,9 +144,9 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
             () = stop.cancelled() => break,
         };
         match (permit, accepted) {
-            (Ok(permit), Ok((stream, client))) => {
+            (Ok(permit), Ok((incoming, client))) => {
                 if let Some(place) = clients.admit(client) {
-                    answer(stream, router.clone().layer(Extension(client)), &graceful, (permit, place));
+                    answer(incoming, router.clone().layer(Extension(client)), &graceful, (permit, place));
                 }
             }
             (_, Err(error)) => {
@@ -111,17 +161,26 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
 }
 
 /// Answers the requests of one connection.
-fn answer(stream: Box<dyn Stream>, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Place)) {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    let service = TowerToHyperService::new(router);
-    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+fn answer(incoming: Incoming, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Place)) {
+    let watcher = graceful.watcher();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = serve_connection(incoming, router, watcher).await {
             tracing::debug!("a connection ended: {error}");
         }
         drop(held);
     });
+}
+
+async fn serve_connection(
+    incoming: Incoming,
+    router: Router,
+    watcher: Watcher,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (stream, transport) = incoming.open().await?;
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    let service = TowerToHyperService::new(router.layer(Extension(transport)));
+    watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
 }
 
 /// Returns how many connections there may be: fewer than this process may have open files, after it has raised that

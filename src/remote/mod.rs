@@ -12,6 +12,7 @@ mod run_as;
 pub mod ssh;
 pub mod ssh_config;
 mod ssh_pattern;
+mod unreached;
 pub mod visit;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ pub use quote::Unquotable;
 pub use quote::quote;
 pub use run_as::Password;
 pub use run_as::RunAs;
+pub use unreached::Unreached;
 
 /// A host and how the inventory says to reach it. ssh_config(5) supplies the rest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

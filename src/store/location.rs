@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
+use super::api;
+use crate::http::client::ApiCredentials;
+use crate::http::client::ApiLocation;
+
 /// The location of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
@@ -15,6 +19,8 @@ pub enum Location {
     Sqlite(PathBuf),
     /// In an etcd cluster.
     Etcd(EtcdLocation),
+    /// Behind the API of a controller.
+    Api(ApiLocation),
 }
 
 /// The location of an etcd cluster, and the part of it that muster uses.
@@ -30,7 +36,7 @@ pub struct EtcdLocation {
     pub prefix: String,
 }
 
-/// The credentials for etcd: they prove muster's identity to etcd, and the identity of etcd to muster.
+/// The credentials for a store: they prove muster's identity to etcd or a controller, and the identity of either to muster.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     /// The CA that signed the servers' certificates (PEM).
@@ -45,6 +51,8 @@ pub struct Credentials {
     pub password: Option<SecretString>,
     /// The file whose first line is the password, unless the password is given.
     pub password_file: Option<PathBuf>,
+    /// The credentials for the API of a controller.
+    pub api: ApiCredentials,
 }
 
 impl Credentials {
@@ -61,7 +69,9 @@ impl Credentials {
 
 /// The text of `--store` is not a location. Nothing was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: expected etcd://host:2379,host:2379 (etcds:// for TLS) or sqlite:PATH")]
+#[error(
+    "{what}: expected etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH, or the API of a controller at https://host:8443 or unix:/PATH"
+)]
 pub struct BadLocation {
     what: String,
 }
@@ -83,11 +93,40 @@ impl FromStr for Location {
             "memory" => Err(BadLocation::new("invalid text after memory:")),
             "sqlite" if rest.is_empty() => Err(BadLocation::new("`sqlite:` names no file")),
             "sqlite" => Ok(Self::Sqlite(PathBuf::from(rest))),
+            "unix" => Ok(Self::Api(ApiLocation::Unix(socket(rest)?))),
+            "http" | "https" => url(scheme, rest).map(|url| Self::Api(ApiLocation::Url(url))),
             "etcd" => etcd(rest, false).map(Self::Etcd),
             "etcds" => etcd(rest, true).map(Self::Etcd),
             _ => Err(BadLocation::new(format!("unknown store {:?}", scheme.chars().take(64).collect::<String>()))),
         }
     }
+}
+
+/// Reads the path of a socket.
+fn socket(path: &str) -> Result<PathBuf, BadLocation> {
+    // fleet wrote unix:///PATH.
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = Some(path).filter(|path| path.starts_with('/')).map(PathBuf::from);
+    path.ok_or_else(|| BadLocation::new("`unix:` names no path from the root"))
+}
+
+/// Reads the URL of a controller: a host with a port, and no path.
+fn url(scheme: &str, rest: &str) -> Result<String, BadLocation> {
+    let authority = rest.strip_prefix("//").ok_or_else(|| BadLocation::new("`//` is missing after the scheme"))?;
+    let authority = authority.trim_end_matches('/');
+    let port = if scheme == "https" { "443" } else { "80" };
+    let address = endpoint(authority, port).ok_or_else(|| BadLocation::new("invalid address of a controller"))?;
+    if scheme == "http" && !is_loopback(&address) {
+        let what = "without TLS, other hosts can read the access token and the records: use https://";
+        return Err(BadLocation::new(what));
+    }
+    Ok(format!("{scheme}://{address}"))
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn etcd(rest: &str, tls: bool) -> Result<EtcdLocation, BadLocation> {
@@ -103,17 +142,16 @@ fn etcd(rest: &str, tls: bool) -> Result<EtcdLocation, BadLocation> {
         None => (None, authority),
     };
     let endpoint =
-        |(index, text)| endpoint(text).ok_or_else(|| BadLocation::new(format!("invalid server {}", index + 1)));
+        |(index, text)| endpoint(text, "2379").ok_or_else(|| BadLocation::new(format!("invalid server {}", index + 1)));
     let endpoints = hosts.split(',').enumerate().map(endpoint).collect::<Result<_, _>>()?;
     Ok(EtcdLocation { tls, user, endpoints, prefix: prefix.trim_end_matches('/').to_owned() })
 }
 
-/// Returns one server as `host:port`, if it is valid. The default port is etcd's. Errors do not quote the text: it may hold a
-/// part of a password.
-fn endpoint(text: &str) -> Option<String> {
+/// Returns one server as `host:port`, if it is valid. Errors do not quote the text: it may hold a part of a password.
+fn endpoint(text: &str, port: &str) -> Option<String> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (text, "2379"),
+        _ => (text, port),
     };
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_valid = match address {
@@ -130,6 +168,7 @@ impl fmt::Display for Location {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Etcd(location) => location.fmt(f),
+            Self::Api(location) => f.write_str(&api::name(location)),
         }
     }
 }
@@ -161,6 +200,12 @@ mod tests {
                 "etcds://muster@a:2379,[::1]:2379,[fe80::1]:2379/team/one",
             ),
             ("etcd://a/", "etcd://a:2379"),
+            ("unix:/run/m.sock", "unix:/run/m.sock"),
+            ("unix:///run/m.sock", "unix:/run/m.sock"),
+            ("https://desk", "https://desk:443"),
+            ("https://desk:8443/", "https://desk:8443"),
+            ("http://localhost:80", "http://localhost:80"),
+            ("http://[::1]:8087", "http://[::1]:8087"),
         ];
         for (text, written) in cases {
             let location: Location = text.parse().unwrap();
@@ -187,6 +232,11 @@ mod tests {
             "etcd://[::g]",
             "etcd://a:1:2",
             "etcd://http://a",
+            "unix:m.sock",
+            "https:desk",
+            "https://desk/path",
+            "https://user@desk",
+            "http://desk:80",
         ];
         for text in cases {
             let error = text.parse::<Location>().unwrap_err().to_string();

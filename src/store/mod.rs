@@ -1,12 +1,15 @@
 //! The store: the records of a cluster, where every muster process can reach them.
 //!
-//! One trait, and three back ends that keep one contract: etcd, sqlite and memory. No other folder may name `etcd_client`
-//! or `rusqlite`. The back ends move keys and values and must not know what a record means: [`layout`] does.
+//! One trait, and three back ends that keep one contract: etcd, sqlite and memory. A fourth one reaches the store of a
+//! controller through its API. No other folder may name `etcd_client` or `rusqlite`. The back ends move keys and values and must not know what a record means: [`layout`] does.
 
+mod api;
+mod base64;
 mod etcd;
 #[cfg(test)]
 mod flaky;
 pub mod follow;
+mod guest;
 pub mod layout;
 pub mod leader_election;
 mod location;
@@ -14,7 +17,13 @@ mod memory;
 mod open;
 mod sqlite;
 
+pub use api::ApiStore;
+pub use api::ChangeLine;
+pub use api::CommitReply;
+pub use api::CommitRequest;
+pub use api::failed;
 pub use etcd::EtcdStore;
+pub use guest::GuestStore;
 pub use location::BadLocation;
 pub use location::Credentials;
 pub use location::EtcdLocation;
@@ -28,15 +37,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 /// The number of a commit. Each commit that changes something has a higher one than all before it.
 pub type Revision = i64;
 
 /// A key with its value and the revisions of its first and last change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The key.
     pub key: String,
     /// The value.
+    #[serde(with = "base64")]
     pub value: Vec<u8>,
     /// The commit that created the key.
     pub created: Revision,
@@ -45,7 +58,7 @@ pub struct Entry {
 }
 
 /// Everything under a prefix, at one revision, sorted by key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Listing {
     /// The store's revision when it was read.
     pub revision: Revision,
@@ -54,7 +67,8 @@ pub struct Listing {
 }
 
 /// A condition of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precondition {
     /// The key does not exist.
     Absent(String),
@@ -65,15 +79,18 @@ pub enum Precondition {
 }
 
 /// One change that a commit makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Op {
     /// Sets a key. With a lease, the key is removed when the lease ends.
     Put {
         /// The key.
         key: String,
         /// The value.
+        #[serde(with = "base64")]
         value: Vec<u8>,
         /// The lease that the key ends with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         lease: Option<LeaseId>,
     },
     /// Removes a key, which need not exist.
@@ -139,7 +156,8 @@ fn invalid_commit(preconditions: &[Precondition], ops: &[Op]) -> Option<String> 
 }
 
 /// One change that a watch delivers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WatchEvent {
     /// A key was set.
     Put(Entry),
@@ -219,6 +237,11 @@ pub enum StoreError {
 /// Keyspace and values with revisions, conditional commits, leases and watches.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Reports whether a process with this store may lead, and so reach hosts. One that may not leaves both to a controller.
+    fn can_lead(&self) -> bool {
+        true
+    }
+
     /// Returns the key's entry, if the key exists.
     async fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
 

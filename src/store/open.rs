@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ApiStore;
 use super::EtcdStore;
 use super::MemoryStore;
 use super::SharedStore;
@@ -37,6 +38,7 @@ async fn open_at(location: Location, credentials: &Credentials) -> Result<Shared
         Location::Memory => Ok(Arc::new(MemoryStore::new())),
         Location::Sqlite(path) => Ok(Arc::new(SqliteStore::open(&path).await?)),
         Location::Etcd(location) => Ok(Arc::new(EtcdStore::open(&location, credentials).await?)),
+        Location::Api(location) => Ok(Arc::new(ApiStore::new(&location, &credentials.api)?)),
     }
 }
 

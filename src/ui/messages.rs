@@ -1,7 +1,6 @@
 //! Sentences about machines, units and leadership: values in, text out.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::core::model::DesiredState;
@@ -63,13 +62,13 @@ pub fn leads(epoch: u64) -> String {
 }
 
 /// A controller serves the API.
-pub fn serves(socket: &Path) -> String {
-    format!("serves the API on unix:{}", socket.display())
+pub fn serves(place: &str) -> String {
+    format!("serves the API on {place}")
 }
 
 /// Another controller of this host serves the API.
-pub fn socket_in_use(socket: &Path) -> String {
-    format!("another controller has the socket unix:{}: this one serves the API when that one ends", socket.display())
+pub fn place_in_use(place: &str) -> String {
+    format!("another process has {place}: this controller serves the API there when that one ends")
 }
 
 /// A controller waits because another process leads.

@@ -1,10 +1,13 @@
 //! The API, served on a socket by this process: answers, refusals, and clients that are slow, many or hostile.
 
+mod access;
 mod clients;
 mod events;
 mod fleet;
 mod hostile;
+mod operations;
 mod own;
+mod records;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Folder;
@@ -83,7 +87,8 @@ impl Served {
         let folder = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir().unwrap();
         let (socket, stop) = (folder.path().join("api.sock"), CancellationToken::new());
         let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
-        let api = Api::new(cluster.clone(), view.clone(), supervision(), stop.clone());
+        let (_, access) = watch::channel(Arc::default());
+        let api = Arc::new(Api::new(cluster.clone(), view.clone(), supervision(), access, stop.clone()));
         let listener = Listener::Unix(UnixListener::bind(&socket).unwrap());
         tokio::spawn(async move {
             tokio::select! {
@@ -120,6 +125,10 @@ impl Served {
 
     async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(&format!("PUT {path}"), "Content-Type: application/json\r\n", &body.to_string()).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(&format!("POST {path}"), "Content-Type: application/json\r\n", &body.to_string()).await
     }
 
     /// Returns the record of a unit.

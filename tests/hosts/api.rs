@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use muster::lab::Lab;
 
+use super::bare;
 use super::daemon::Daemon;
 use super::daemon::join;
 use super::daemon::really_on;
@@ -112,6 +113,50 @@ fn a_program_without_keys_starts_a_unit_and_sees_it_move() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+#[test]
+fn the_command_line_needs_no_keys_beside_the_api() {
+    let Some(lab) = lab_with_etcd(1) else { return };
+    join(&lab);
+    let listen = format!("unix:{}", lab.dir().join("api.sock").display());
+    let controller = Daemon::start(&lab, &["controller", "--listen", &listen]);
+    controller.says("serves the API on unix:");
+    controller.says("leads (epoch ");
+    // It has no key that a host accepts.
+    let home = lab.dir().join("keyless");
+    fs::create_dir_all(&home).unwrap();
+    let through = |args: &[&str]| {
+        let mut command = bare();
+        run(command.env("HOME", &home).args(["--api", &listen, "--ssh-config", "none"]).args(args))
+    };
+    let says =
+        unit_file(&lab, "says.service", "[Service]\nExecStart=/bin/sh -c 'echo hello from it; exec sleep infinity'\n");
+    let started = through(&["start", &says]).ok();
+    assert!(started.contains("says.service launched on "), "{started}");
+    let dies = unit_file(&lab, "dies.service", "[Service]\nExecStart=/bin/sh -c 'echo no luck; exit 3'\n");
+    let died = through(&["start", &dies]);
+    assert!(died.code == Some(1) && died.err.contains("dies.service"), "{died:?}");
+    let journal = through(&["journal", "says.service", "-n", "5", "--output", "cat"]).ok();
+    assert!(journal.contains("hello from it"), "{journal}");
+    let status = through(&["status", "says.service"]).ok();
+    assert!(status.contains("Active: active (running)"), "{status}");
+    assert_eq!(through(&["status", "dies.service"]).code, Some(3), "the exit code of systemctl");
+    assert_eq!(through(&["list-units"]).ok(), muster(&lab, &["list-units"]).ok());
+
+    // An operation says how it ended, as the command does.
+    let wish = r#"{"verb": "restart", "units": ["dies.service", "says.service"], "settle": 0}"#;
+    let post = ["--header", "Content-Type: application/json", "--data", wish, "http://muster/api/v1/operations"];
+    let begun: serde_json::Value = serde_json::from_str(&run(curl(&lab).args(post)).ok()).unwrap();
+    let path = format!("/api/v1/operations/{}", begun["id"].as_str().unwrap());
+    let ended = until("the operation has ended", LIMIT, || get(&lab, &path), |it| it["ended_at"].is_number());
+    let problems = ended["problems"].as_array().unwrap();
+    assert!(problems.len() == 1 && problems[0]["unit"] == "dies.service", "{ended}");
+    let reached = ended["progress"].as_array().unwrap().iter().any(|it| it["unit"] == "says.service");
+    assert!(reached, "{ended}");
+
+    through(&["destroy", "says.service", "dies.service"]).ok();
+    assert_eq!(really_on(&lab, "says.service", &["core-01"]), [""; 0]);
 }
 
 /// Answers that take the controller some work.

@@ -19,7 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["runner"],
     &["application", "lab", "discovery", "inventory", "metrics"],
     &["secret", "vault"],
-    &["http", "remote", "store"],
+    &["remote", "store"],
+    &["http"],
     &["core/simulation"],
     &["core/reconcile"],
     &[
@@ -34,6 +35,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["core/model", "core/unit"],
     &[
+        "core/fingerprint",
         "core/hex",
         "core/machine_id",
         "core/sanitize",

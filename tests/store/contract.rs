@@ -48,6 +48,16 @@ macro_rules! rules {
             })*
         }
 
+        /// Runs the rules that need no lease and no other prefix against one store, under a prefix of its own.
+        pub(crate) async fn without_leases(store: &SharedStore, at: &str) {
+            $(
+                let rule = stringify!($rule);
+                if !rule.contains("lease") && !rule.contains("largest_secret") {
+                    $rule(store.clone(), &format!("{at}{rule}/")).await;
+                }
+            )*
+        }
+
         /// Runs every rule against one store.
         pub(crate) async fn all(store: &SharedStore) {
             $(

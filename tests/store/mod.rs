@@ -1,6 +1,6 @@
 //! The contract that all stores keep, and the tests of each back end.
 
-mod contract;
+pub(crate) mod contract;
 pub(crate) mod etcd;
 pub(crate) mod server;
 mod sqlite;

@@ -18,6 +18,7 @@ use super::Parameters;
 use super::page::Page;
 use crate::api::Api;
 use crate::api::Reply;
+use crate::api::access::Caller;
 use crate::api::error::ApiError;
 use crate::api::request;
 use crate::core::command::LocalFile;
@@ -32,7 +33,6 @@ use crate::core::unit::Requirements;
 use crate::core::unit::UnitFile;
 use crate::core::unit::UnitName;
 use crate::core::unit::UnitOption;
-use crate::http::connections::Client;
 use crate::ui::lists;
 
 /// A unit as fleet shows it.
@@ -89,12 +89,12 @@ fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Result<(&'a UnitName, &'a Uni
 
 pub(super) async fn destroy(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Reply {
     let snapshot = api.published()?.snapshot();
     let (name, _) = find(&snapshot, &name)?;
-    api.store(client, UnitCommand::new(Verb::Destroy, name.clone())).await?;
+    api.store(&caller, UnitCommand::new(Verb::Destroy, name.clone())).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Wish {
 
 pub(super) async fn set(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     Path(path): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -120,7 +120,7 @@ pub(super) async fn set(
     let wish: Wish = request::json(&headers, body).await?;
     let command = command(&api.published()?.snapshot(), &path, wish)?;
     let status = if command.file.is_some() { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
-    api.store(client, command).await?;
+    api.store(&caller, command).await?;
     Ok(status.into_response())
 }
 

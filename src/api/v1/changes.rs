@@ -18,6 +18,7 @@ use super::parse;
 use crate::api::Api;
 use crate::api::Reply;
 use crate::api::SEEN_WITHIN;
+use crate::api::access::Caller;
 use crate::api::error::ApiError;
 use crate::api::request;
 use crate::control::membership;
@@ -30,10 +31,9 @@ use crate::core::model::Machine;
 use crate::core::model::Verb;
 use crate::core::unit::Contents;
 use crate::core::unit::UnitFile;
-use crate::http::connections::Client;
 
 /// The verbs of units that are submitted.
-const VERBS: [(&str, Verb); 6] = [
+pub(super) const VERBS: [(&str, Verb); 6] = [
     ("start", Verb::Start),
     ("stop", Verb::Stop),
     ("restart", Verb::Restart),
@@ -44,7 +44,7 @@ const VERBS: [(&str, Verb); 6] = [
 
 pub(super) async fn carry_out(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     Path((unit, verb)): Path<(String, String)>,
 ) -> Reply {
     let unit = parse(&unit)?;
@@ -52,7 +52,7 @@ pub(super) async fn carry_out(
     if api.published()?.unit(&unit).is_none() {
         return Err(no_such_unit(&unit));
     }
-    api.store(client, UnitCommand::new(verb, unit.clone())).await?;
+    api.store(&caller, UnitCommand::new(verb, unit.clone())).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"unit": unit, "verb": verb.to_string()}))).into_response())
 }
 
@@ -65,11 +65,11 @@ const MODES: [(&str, SchedulingMode); 3] = [
 
 pub(super) async fn schedule(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     Path((machine, verb)): Path<(String, String)>,
 ) -> Reply {
     let mode = known(&MODES, &verb)?;
-    let machine = membership::set_scheduling_mode(&api.cluster_for(client), &machine, mode).await?;
+    let machine = membership::set_scheduling_mode(&api.cluster_for(&caller), &machine, mode).await?;
     let Machine { id, name, cordoned, draining, .. } = machine;
     let is_seen = |published: &Published| {
         published.snapshot().machines.get(&id).is_some_and(|it| (it.cordoned, it.draining) == (cordoned, draining))
@@ -80,7 +80,7 @@ pub(super) async fn schedule(
 }
 
 /// Returns the meaning of a verb.
-fn known<T: Copy>(verbs: &[(&str, T)], verb: &str) -> Result<T, ApiError> {
+pub(super) fn known<T: Copy>(verbs: &[(&str, T)], verb: &str) -> Result<T, ApiError> {
     verbs.iter().find(|(name, _)| *name == verb).map(|(_, meaning)| *meaning).ok_or_else(|| {
         let names: Vec<&str> = verbs.iter().map(|(name, _)| *name).collect();
         ApiError::not_found(format!("there is no verb {verb:?}: expected one of {}", names.join(", ")))
@@ -100,7 +100,7 @@ pub(super) struct Submission {
 
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<Client>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -114,7 +114,7 @@ pub(super) async fn submit(
     let file = LocalFile { file: Arc::new(file), path: name, template: false, contents: Contents::default() };
     let command =
         UnitCommand { file: Some(file), replace: true, ..UnitCommand::new(desired.verb_with_file(), unit.clone()) };
-    api.store(client, command).await?;
+    api.store(&caller, command).await?;
     let status = if known.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(json!({"unit": unit, "hash": hash, "desired": desired}))).into_response())
 }

@@ -45,8 +45,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Reply {
     let published = api.published()?;
-    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    if text(ACCEPT).is_some_and(|accept| accept.contains("text/event-stream")) {
+    if wants_stream(&headers) {
         let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let end = published.events.end();
         let place = match last {
@@ -62,6 +61,12 @@ pub(super) async fn events(
     let mut latest: Vec<_> = published.events.events().rev().take(lines.unwrap_or(LINES)).collect();
     latest.reverse();
     Ok(Json(latest.iter().map(|it| event::json(&snapshot, it)).collect::<Vec<_>>()).into_response())
+}
+
+/// Reports whether a client wants news as they come.
+pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 /// Returns the events from a place on, at the pace of their reader.

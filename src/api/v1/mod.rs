@@ -2,10 +2,17 @@
 
 mod changes;
 mod events;
+mod journal;
+mod operations;
 mod plans;
+mod records;
+
+pub(super) use journal::COMMANDS;
+pub(super) use operations::Operations;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::extract::Path;
@@ -21,6 +28,7 @@ use serde_json::json;
 
 use super::Api;
 use super::Reply;
+use super::access::Caller;
 use super::error::ApiError;
 use crate::control::read_model::Published;
 use crate::core::explain;
@@ -42,6 +50,7 @@ const LATEST: usize = 10;
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
         .route("/openapi.json", get(async || ([(CONTENT_TYPE, "application/json")], OPENAPI)))
+        .route("/session", get(session))
         .route("/cluster", get(cluster))
         .route("/machines", get(machines))
         .route("/machines/{machine}", get(machine))
@@ -49,6 +58,10 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/units", get(units))
         .route("/units/{unit}/why", get(why))
         .route("/units/{unit}/{verb}", post(changes::carry_out))
+        .route("/units/{unit}/journal", get(journal::journal))
+        .route("/units/{unit}/status", get(journal::status))
+        .route("/operations", get(operations::list).post(operations::begin))
+        .route("/operations/{operation}", get(operations::show))
         .route("/unit-files", get(unit_files))
         .route("/unit-files/{unit}", get(unit_file).put(changes::submit))
         .route("/applications", get(applications))
@@ -57,6 +70,8 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/plan", get(plans::plan))
         .route("/simulate", get(plans::simulate))
         .route("/events", get(events::events))
+        .route("/records", get(records::list).post(records::commit))
+        .route("/records/changes", get(records::changes))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this resource does not know the method")
         })
@@ -85,6 +100,12 @@ async fn cluster(State(api): State<Arc<Api>>) -> Reply {
         "now": api.now(),
     });
     Ok(Json(cluster).into_response())
+}
+
+/// Answers with what the API knows of the client.
+async fn session(State(api): State<Arc<Api>>, Extension(caller): Extension<Caller>) -> Reply {
+    let session = json!({"name": caller.name, "role": caller.role, "token": api.cluster.keys.token()});
+    Ok(Json(session).into_response())
 }
 
 async fn machines(State(api): State<Arc<Api>>) -> Reply {

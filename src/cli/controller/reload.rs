@@ -5,6 +5,8 @@ use tokio::signal::unix::signal;
 use tokio::sync::watch;
 
 use super::ControllerArgs;
+use super::api::FreshAccess;
+use super::api::Running;
 use super::service::reloads;
 use super::warn_if_blind;
 use crate::cli::Context;
@@ -24,12 +26,13 @@ pub(super) async fn reload_on_hangup(
     args: &ControllerArgs,
     cluster: &ClusterContext,
     settings: &watch::Sender<LeaderSettings>,
+    api: &Running,
 ) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return std::future::pending().await };
     loop {
         hangups.recv().await;
         reloads(true);
-        match reload(context, args, cluster, settings).await {
+        match reload(context, args, cluster, settings, api).await {
             Ok(()) => ui::status(messages::RELOADED),
             Err(error) => {
                 ui::report(&[error]);
@@ -46,12 +49,13 @@ async fn reload(
     args: &ControllerArgs,
     cluster: &ClusterContext,
     settings: &watch::Sender<LeaderSettings>,
+    api: &Running,
 ) -> Result<(), CommandError> {
     let (flags, stop, args) = (context.flags.clone(), context.stop.clone(), args.clone());
     let is_fleetctl = context.is_fleetctl;
     // An inventory script takes its time, and the leader must not wait for it.
     let read = tokio::task::spawn_blocking(move || read(&Context::new(flags, is_fleetctl, stop)?, &args)).await;
-    let Fresh { settings: fresh, leader, options, identity } =
+    let Fresh { settings: fresh, leader, access, options, identity } =
         read.map_err(|error| CommandError::failed(error.to_string()))??;
     for (name, old, new) in
         [("store", &context.settings.store, &fresh.store), ("token", &context.settings.token, &fresh.token)]
@@ -60,7 +64,9 @@ async fn reload(
             ui::warn(&messages::needs_restart(name));
         }
     }
-    context.ssh()?.reload(options).await.map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
+    let wrong = |error| CommandError::new(ExitStatus::Usage, error);
+    context.ssh()?.reload(options.clone()).await.map_err(wrong)?;
+    api.reload(access, options).await.map_err(wrong)?;
     settings.send_replace(leader);
     cluster.secrets.replace_identity(identity);
     // All is in force already.
@@ -74,6 +80,7 @@ async fn reload(
 struct Fresh {
     settings: Settings,
     leader: LeaderSettings,
+    access: FreshAccess,
     options: ssh::Options,
     /// The private keys, or why there are none.
     identity: Result<Identity, String>,
@@ -84,6 +91,7 @@ fn read(context: &Context, args: &ControllerArgs) -> Result<Fresh, CommandError>
     Ok(Fresh {
         settings: context.settings.clone(),
         leader: args.leader_settings(context)?,
+        access: FreshAccess::read(&args.listen, &context.settings)?,
         options: context.settings.ssh_options()?,
         identity: context.secret_identity()?.ok_or_else(|| context.no_secret_identity()),
     })

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args as _;
+use serde::Deserialize;
+use serde::de::Error as _;
 use toml::de::DeTable;
 
 use super::Flags;
@@ -14,6 +16,8 @@ use super::LockArgs;
 use super::SettleArgs;
 use super::directory;
 use super::from_home;
+use super::listen::AccessTable;
+use crate::api::access::AccessRule;
 use crate::cli::error::CommandError;
 use crate::cli::failover_args::FailoverPolicyArgs;
 use crate::cli::failover_args::SweepSchedule;
@@ -31,6 +35,8 @@ pub(super) struct File {
     pub(super) settle: SettleArgs,
     /// Where a controller serves the API.
     pub(super) listen: ListenArgs,
+    /// The clients of other hosts that may use it.
+    pub(super) access: Vec<AccessRule>,
     /// Its path; `None` if there is no file.
     pub(super) path: Option<PathBuf>,
 }
@@ -59,7 +65,9 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
         return Err(error.maybe_hint(did_you_mean(&key, known.iter().map(String::as_str))));
     }
     file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
-    file.flags.resolve_paths(path.parent().unwrap_or_else(|| Path::new(".")));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    file.flags.resolve_paths(folder);
+    file.listen.resolve_paths(folder);
     file.path = Some(path);
     Ok(file)
 }
@@ -86,12 +94,25 @@ fn is_ours(metadata: &Metadata) -> bool {
     [0, user].contains(&metadata.uid()) && metadata.mode() & 0o002 == 0 && !writable_by_group
 }
 
+/// The tables of a settings file, which are no flags.
+#[derive(Deserialize)]
+struct Tables {
+    #[serde(default)]
+    access: Vec<AccessTable>,
+}
+
+/// The names of the tables.
+const TABLES: [&str; 1] = ["access"];
+
 impl File {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let (flags, failover) = (toml::from_str(text)?, toml::from_str(text)?);
         let (schedule, lock) = (toml::from_str(text)?, toml::from_str(text)?);
         let (settle, listen) = (toml::from_str(text)?, toml::from_str(text)?);
-        Ok(Self { flags, failover, schedule, lock, settle, listen, path: None })
+        let Tables { access } = toml::from_str(text)?;
+        let access = access.into_iter().map(|table| table.rule().map_err(toml::de::Error::custom));
+        let access = access.collect::<Result<_, _>>()?;
+        Ok(Self { flags, failover, schedule, lock, settle, listen, access, path: None })
     }
 }
 
@@ -106,6 +127,10 @@ impl Flags {
             &mut self.etcd_cert_file,
             &mut self.etcd_key_file,
             &mut self.etcd_password_file,
+            &mut self.api_token_file,
+            &mut self.api_ca_file,
+            &mut self.api_cert_file,
+            &mut self.api_key_file,
         ] {
             *path = path.as_deref().map(place);
         }
@@ -145,5 +170,5 @@ fn keys() -> Vec<String> {
     let command = SweepSchedule::augment_args(SettleArgs::augment_args(LockArgs::augment_args(command)));
     let command = ListenArgs::augment_args(command);
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
-    names.filter(|name| *name != "config").map(str::to_owned).collect()
+    names.filter(|name| *name != "config").chain(TABLES).map(str::to_owned).collect()
 }

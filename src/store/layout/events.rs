@@ -27,6 +27,11 @@ pub(super) fn log(keyspace: &Keyspace, event: &Event, index: usize) -> Op {
     Op::put(keyspace.key(&Key::Event(name)), value)
 }
 
+/// Returns the operation that adds an event which a client has sent: with the name of the client and the present time.
+pub fn log_as(keyspace: &Keyspace, event: Event, actor: &str, now: Timestamp, index: usize) -> Op {
+    log(keyspace, &Event { at: now, ..event }.by(actor), index)
+}
+
 /// Returns the events, oldest first.
 pub async fn read_events(store: &dyn Store, keyspace: &Keyspace) -> Result<Vec<Event>, StoreError> {
     let listing = store.list(&keyspace.events()).await?;

@@ -12,6 +12,7 @@ mod unit_files;
 mod versions;
 
 pub use events::EVENTS_KEPT;
+pub use events::log_as;
 pub use events::logged_event;
 pub use events::prune_ops;
 pub use events::read_events;
@@ -84,6 +85,12 @@ impl Keyspace {
     /// a prefix of its own, so that only its readers read it.
     pub fn prefixes(&self) -> Vec<String> {
         vec![self.registry.clone(), self.cluster.clone()]
+    }
+
+    /// Reports whether a key, or the prefix of some keys, is that of a record of this cluster.
+    pub fn has(&self, key: &str) -> bool {
+        let prefixes = [&self.registry, &self.cluster, &self.events, &self.secret_values, &self.versions];
+        prefixes.into_iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
     /// Returns the prefix of the token in the registry.

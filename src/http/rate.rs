@@ -1,0 +1,78 @@
+//! How often each client may do something within a minute.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connections::Client;
+
+/// The time in which the acts of a client are counted.
+pub const WINDOW: Duration = Duration::from_mins(1);
+
+/// How many clients are counted at once. When there are more, all further ones are refused.
+const CLIENTS: usize = 1024;
+
+/// The acts of each client, with a limit on them.
+#[derive(Debug)]
+pub struct ClientRate {
+    limit: usize,
+    acts: Mutex<BTreeMap<Client, Vec<Instant>>>,
+}
+
+impl ClientRate {
+    /// Allows each client this many acts within [`WINDOW`].
+    pub const fn new(limit: usize) -> Self {
+        Self { limit, acts: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Counts an act of a client. Reports whether the client may do it.
+    pub fn allows(&self, client: Client) -> bool {
+        self.visit(client, |acts, limit, now| {
+            let allowed = acts.len() < limit;
+            if allowed {
+                acts.push(now);
+            }
+            allowed
+        })
+    }
+
+    /// Reports whether a client has done what it may. Nothing is counted.
+    pub fn is_used_up(&self, client: Client) -> bool {
+        !self.visit(client, |acts, limit, _| acts.len() < limit)
+    }
+
+    /// Forgets what is over, and looks at the acts of a client. Reports false for one more client than can be counted.
+    fn visit(&self, client: Client, look: impl FnOnce(&mut Vec<Instant>, usize, Instant) -> bool) -> bool {
+        let now = Instant::now();
+        let mut clients = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|_, acts| {
+            acts.retain(|at| now.duration_since(*at) < WINDOW);
+            !acts.is_empty()
+        });
+        if clients.len() >= CLIENTS && !clients.contains_key(&client) {
+            return false;
+        }
+        look(clients.entry(client).or_default(), self.limit, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_client_has_a_share() {
+        let rate = ClientRate::new(3);
+        let [client, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|address| Client::Address(IpAddr::from(address)));
+        assert!(!rate.is_used_up(client));
+        assert!((0..3).all(|_| rate.allows(client)));
+        assert!(!rate.allows(client) && rate.is_used_up(client) && rate.allows(other));
+        tokio::time::advance(WINDOW).await;
+        assert!(!rate.is_used_up(client) && rate.allows(client));
+    }
+}
