@@ -19,6 +19,7 @@ use crate::control::look;
 use crate::control::look::Look;
 use crate::control::look::Missed;
 use crate::control::membership::MembershipError;
+use crate::core::machine_lookup::find_machine;
 use crate::core::model::MachineId;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -149,7 +150,9 @@ impl Context {
     /// Opens the store, in which the cluster must exist.
     pub(super) async fn known_store(&self) -> Result<SharedStore, CommandError> {
         let store = self.store().await?;
-        check_token(&store, &self.keys()?).await?;
+        let keys = self.keys()?;
+        check_token(&store, &keys).await?;
+        self.check_jump_host(&store, &keys).await?;
         Ok(store)
     }
 
@@ -158,6 +161,7 @@ impl Context {
         let keys = self.keys()?;
         let store = self.new_store().await?;
         check_token(&store, &keys).await?;
+        self.check_jump_host(&store, &keys).await?;
         Ok(store)
     }
 
@@ -234,6 +238,7 @@ impl Context {
     }
 
     fn new_ssh(&self, deadlines: Deadlines) -> Result<Arc<Ssh>, CommandError> {
+        let deadlines = self.settings.connecting.timeout.map_or(deadlines, |each| deadlines.login_within(each));
         let ssh = Ssh::new(ssh::Options { deadlines, ..self.settings.ssh_options()? });
         ssh.read_config().map_err(|error| CommandError::new(ExitStatus::Usage, error))?;
         Ok(Arc::new(ssh))
@@ -274,13 +279,33 @@ impl Context {
 
     /// Returns the handles of an operation that may begin a cluster, and makes the store if it does not exist.
     pub async fn new_cluster(&self) -> Result<ClusterContext, CommandError> {
-        self.cluster_in(self.new_store().await?)
+        let store = self.new_store().await?;
+        self.check_jump_host(&store, &self.keys()?).await?;
+        self.cluster_in(store)
+    }
+
+    /// Checks that the jump host that fleet's `--tunnel` names is a machine of the cluster. fleet found its cluster by this
+    /// name, so another one means that the operator expects another cluster.
+    async fn check_jump_host(&self, store: &SharedStore, keys: &Keyspace) -> Result<(), CommandError> {
+        let Some(jump) = &self.settings.connecting.overrides.jump else { return Ok(()) };
+        let snapshot = layout::read(&**store, keys).await?;
+        if find_machine(&snapshot, jump).is_ok() {
+            return Ok(());
+        }
+        let cluster = self.settings.cluster();
+        let error = CommandError::usage(format!("the tunnel {jump:?} is no machine of the cluster {cluster}"));
+        Err(error.hint(
+            "Name the cluster with `--store`. For a jump host that is no machine of it, set `ProxyJump` in ssh_config(5).",
+        ))
     }
 
     /// Returns the handles of an operation on a store; `None` if the store does not exist. Nothing is made.
     pub(super) async fn existing_cluster(&self) -> Result<Option<ClusterContext>, CommandError> {
         match store::open_existing(&self.settings.store, &self.settings.credentials).await {
-            Ok(store) => self.cluster_in(store).map(Some),
+            Ok(store) => {
+                self.check_jump_host(&store, &self.keys()?).await?;
+                self.cluster_in(store).map(Some)
+            }
             Err(StoreError::Missing(_)) => Ok(None),
             Err(error) => Err(self.store_error(error)),
         }

@@ -1,5 +1,11 @@
-//! The arguments of fleet's client: Go's spellings of flags, and what fleetctl did without a command or a unit. They are
-//! rewritten to muster's arguments before clap parses them.
+//! The command line of fleet's client: Go's spellings of flags, fleet's own options and variables, and what fleetctl did
+//! without a command or a unit. They are rewritten to muster's arguments before clap parses them. An option that muster
+//! cannot honour is refused, and none is ignored.
+
+mod endpoint;
+mod options;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::iter::Peekable;
@@ -9,7 +15,9 @@ use clap::Command;
 use clap::builder::Resettable;
 
 use super::error::CommandError;
+use super::settings::Connecting;
 use crate::remote::ssh_config::StrictHostKey;
+use options::FleetOptions;
 
 /// The commands that did nothing without a unit.
 const FOR_UNITS: [&str; 8] = ["submit", "load", "start", "stop", "unload", "destroy", "restart", "status"];
@@ -17,12 +25,24 @@ const FOR_UNITS: [&str; 8] = ["submit", "load", "start", "stop", "unload", "dest
 /// The version, as fleetctl printed it after its name.
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"));
 
+/// What the help begins with.
+const TITLE: &str = concat!("fleetctl version ", env!("CARGO_PKG_VERSION"), " (muster)");
+
 /// The option that is a flag for Go, and has more values here.
 const STRICT: &str = "strict-host-key-checking";
 
-/// Returns muster's command line under the name of fleet's client.
+/// A command line of fleet's client in the words of muster.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    /// The arguments, of which the first is the name of the program.
+    pub(super) arguments: Vec<OsString>,
+    /// What the options say about the connections to hosts.
+    pub(super) connecting: Connecting,
+}
+
+/// Returns muster's command line under the name of fleet's client. The last of several equal flags counts, as in Go.
 pub(super) fn command(muster: Command) -> Command {
-    let command = muster.name("fleetctl").version(VERSION);
+    let command = muster.name("fleetctl").version(VERSION).before_help(TITLE).args_override_self(true);
     let optional = |command: Command, name: &str| {
         command.mut_subcommand(name, |command| {
             command.mut_arg("units", |units| units.required(false).required_unless_present(Resettable::Reset))
@@ -32,39 +52,61 @@ pub(super) fn command(muster: Command) -> Command {
 }
 
 /// Rewrites the arguments, of which the first is the name of the program. An argument that is not known stays as it is.
+/// `variables` are those of fleet's client; `has_store` says that a variable of muster names the store.
 pub(super) fn rewrite(
     mut program: Command,
     arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Vec<OsString>, CommandError> {
+    variables: Vec<(String, String)>,
+    has_store: bool,
+) -> Result<Rewritten, CommandError> {
     program.build();
     let mut command = &program;
     let mut arguments = arguments.into_iter().peekable();
-    let mut written: Vec<OsString> = arguments.next().into_iter().collect();
-    if arguments.peek().is_none() {
-        written.push("--help".into());
+    let name = arguments.next();
+    let (mut own, mut written) = (FleetOptions::of_variables(variables)?, Vec::new());
+    let Some(first) = arguments.peek() else { return Ok(alone(name, "--help")) };
+    // What follows does not matter to fleet.
+    if matches!(first.to_str(), Some("-v" | "--version" | "-version")) {
+        return Ok(alone(name, "--version"));
     }
+    let mut names_store = has_store;
     while let Some(argument) = arguments.next() {
         let text = argument.to_str().unwrap_or_default();
         if let Some((name, value)) = flag(text) {
-            match find(command, name) {
-                Some(arg) => written.extend(spell(arg, name, value, &mut arguments)),
-                None if is_refused(command, name, value)? => {}
-                None => written.push(argument),
+            names_store |= name == "store";
+            if let Some(arg) = find(command, name) {
+                written.extend(spell(arg, name, value, &mut arguments));
+            } else if !own.take(name, value, &mut arguments)? && !is_refused(command, name, value)? {
+                written.push(argument);
             }
             continue;
         }
         let found = command.find_subcommand(text);
-        let is_version = text == "version" && command.get_name() == program.get_name();
+        if command.get_name() == program.get_name() {
+            match text {
+                "version" => return Ok(alone(name, "--version")),
+                "verify" => return Err(deprecated("verify")),
+                _ => {}
+            }
+        }
         // What follows is for a host, or has no flags.
         let is_last = text == "--" || found.is_none() && command.get_positionals().any(Arg::is_trailing_var_arg_set);
-        written.push(if is_version { "--version".into() } else { argument });
+        written.push(argument);
         if is_last {
             break;
         }
         command = found.unwrap_or(command);
     }
     written.extend(arguments);
-    Ok(written)
+    let (settings, connecting) = own.finish(names_store)?;
+    let settings = settings.into_iter().map(OsString::from);
+    Ok(Rewritten { arguments: name.into_iter().chain(settings).chain(written).collect(), connecting })
+}
+
+/// Returns a command line with one argument.
+fn alone(name: Option<OsString>, argument: &str) -> Rewritten {
+    let arguments = name.into_iter().chain([argument.into()]).collect();
+    Rewritten { arguments, connecting: Connecting::default() }
 }
 
 /// Splits a flag into its name and its value. Go takes one dash or two.
@@ -79,7 +121,7 @@ fn flag(text: &str) -> Option<(&str, Option<&str>)> {
 fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
     command.get_arguments().find(|arg| match arg.get_short() {
         Some(short) if name.len() == short.len_utf8() => name.starts_with(short),
-        _ => arg.get_long() == Some(name),
+        _ => arg.get_long() == Some(name) || arg.get_all_aliases().unwrap_or_default().contains(&name),
     })
 }
 
@@ -102,6 +144,10 @@ fn spell(
         None if arg.get_action().takes_values() => without().into_iter().chain(rest.next()).collect(),
         None => without(),
         Some(value) if arg.get_action().takes_values() => with(value),
+        // For fleet these had the name as their value.
+        Some(value) if matches!(arg.get_id().as_str(), "machine" | "unit") => {
+            without().into_iter().chain([value.into()]).collect()
+        }
         Some(value) => match truth(value) {
             Some(true) => without(),
             Some(false) => Vec::new(),
@@ -119,84 +165,16 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Refuses the options of fleetctl's SSH client that muster does not have. Reports whether the option is one of them that
-/// is switched off.
+/// Refuses the options of single commands of fleetctl that muster does not have. Reports whether the option is one of
+/// them that is switched off.
 fn is_refused(command: &Command, name: &str, value: Option<&str>) -> Result<bool, CommandError> {
-    let (what, hint) = match (command.get_name(), name) {
-        ("ssh", "A" | "forward-agent") => ("muster does not forward an SSH agent", "`ssh -A HOST` forwards it."),
-        ("ssh" | "journal" | "status", "ssh-port") => (
-            "muster connects to the port that the inventory gave the host",
-            "Set `ansible_port` in the inventory, then run `muster join`.",
-        ),
-        _ => return Ok(false),
-    };
-    if value.and_then(truth) == Some(false) && name != "ssh-port" {
-        return Ok(true);
+    if name != "sign" || !["submit", "load", "start"].contains(&command.get_name()) {
+        return Ok(false);
     }
-    let dashes = if name.len() == 1 { "-" } else { "--" };
-    Err(CommandError::usage(format!("{dashes}{name}: {what}")).hint(hint))
+    if value.and_then(truth) == Some(false) { Ok(true) } else { Err(deprecated("--sign")) }
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-    use clap::FromArgMatches as _;
-
-    use super::*;
-    use crate::cli::Cli;
-
-    fn rewritten(line: &str) -> Result<String, CommandError> {
-        let arguments = std::iter::once("fleetctl").chain(line.split_whitespace()).map(OsString::from);
-        let written = rewrite(command(Cli::command()), arguments)?;
-        let words: Vec<&str> = written.iter().skip(1).filter_map(|word| word.to_str()).collect();
-        Ok(words.join(" "))
-    }
-
-    #[test]
-    fn flags_in_the_spelling_of_go_become_those_of_muster() {
-        for (given, expected) in [
-            ("list-units -full -no-legend -fields=unit,hash", "list-units --full --no-legend --fields=unit,hash"),
-            ("list-units -fields unit -full", "list-units --fields unit --full"),
-            ("list-machines --no-legend=true --full=false", "list-machines --no-legend"),
-            ("list-unit-files --l -l=1", "list-unit-files -l -l"),
-            ("start -block-attempts 30 -no-block=F a", "start --block-attempts 30 a"),
-            ("journal --follow=false -lines=5 -n 7 -sudo a", "journal --lines=5 -n 7 --sudo a"),
-            ("-strict-host-key-checking=false list-units", "--strict-host-key-checking=false list-units"),
-            ("-strict-host-key-checking list-units", "--strict-host-key-checking=yes list-units"),
-            ("--strict-host-key-checking accept-new join", "--strict-host-key-checking=accept-new join"),
-            ("-i start list-machines -full", "-i start list-machines --full"),
-            // The command for a host, and all that follows two dashes, stays as it is.
-            ("ssh -m web1 ls -full", "ssh -m web1 ls -full"),
-            ("ssh --forward-agent=false web1 -- ls -full", "ssh web1 -- ls -full"),
-            ("start -- -full", "start -- -full"),
-            // clap refuses these.
-            ("start -nothing=5 a", "start -nothing=5 a"),
-            ("list-units --full=maybe", "list-units --full=maybe"),
-            ("-tunnel=host list-units", "-tunnel=host list-units"),
-            ("", "--help"),
-            ("version", "--version"),
-            ("start version", "start version"),
-        ] {
-            assert_eq!(rewritten(given).unwrap(), expected, "{given}");
-        }
-    }
-
-    #[test]
-    fn options_that_muster_cannot_honour_are_refused() {
-        for (line, expected) in [
-            ("ssh -A web1", "-A: muster does not forward an SSH agent"),
-            ("ssh -forward-agent web1", "--forward-agent: muster does not forward an SSH agent"),
-            ("journal --ssh-port=22 a", "--ssh-port: muster connects to the port that the inventory gave the host"),
-        ] {
-            assert_eq!(rewritten(line).unwrap_err().source.to_string(), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn commands_for_units_need_no_unit() {
-        for name in FOR_UNITS {
-            let matches = command(Cli::command()).try_get_matches_from(["fleetctl", name]).unwrap();
-            assert!(Cli::from_arg_matches(&matches).is_ok(), "{name}");
-        }
-    }
+/// Returns the error about signed units, which fleet 1.0 refused with the same words.
+fn deprecated(what: &str) -> CommandError {
+    CommandError::usage(format!("{what}: the signed/verified units feature is DEPRECATED and cannot be used"))
 }

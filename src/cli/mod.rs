@@ -361,11 +361,6 @@ pub fn main() -> ExitCode {
     {
         return ui::report(&[CommandError::usage("invalid MUSTER_LOG").caused_by(error)]).into();
     }
-    if let Some(name) = variables::of_fleet().filter(|_| is_fleetctl()) {
-        let error = CommandError::usage(format!("{name} is set, and muster does not read it"));
-        return ui::report(&[error.hint("Name the store with `--store` or MUSTER_STORE, and unset the variable.")])
-            .into();
-    }
     for warning in variables::warnings() {
         ui::warn(&warning);
     }
@@ -389,9 +384,12 @@ fn parse() -> Result<Cli, CommandError> {
             .map_err(|error| setting_origin::of_variable(&error).unwrap_or_else(|| explain(error)));
     }
     let mut command = fleet_arguments::command(Cli::command());
-    let arguments = fleet_arguments::rewrite(command.clone(), std::env::args_os())?;
-    let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| error.exit());
-    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit()))
+    let (own, has_store) = (variables::of_fleet(), variables::is_set("MUSTER_STORE"));
+    let fleet = fleet_arguments::rewrite(command.clone(), std::env::args_os(), own, has_store)?;
+    let matches = command.try_get_matches_from_mut(fleet.arguments).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+    cli.flags.connecting = fleet.connecting;
+    Ok(cli)
 }
 
 /// Stops the command in good order at the first signal, and at once at the second, unless it is unfinished.

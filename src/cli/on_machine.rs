@@ -38,13 +38,24 @@ use crate::ui::messages;
 struct Question {
     /// The script that answers it there.
     script: String,
+    /// The port of the machine that SSH connects to.
+    port: PortArgs,
     /// The resource of the unit in the API that does the same.
     resource: &'static str,
     parameters: Vec<(&'static str, String)>,
 }
 
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct PortArgs {
+    /// Connect to this port of the machine in place of the one with which the host joined
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ssh_port: Option<u16>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
+    #[command(flatten)]
+    port: PortArgs,
     /// Units
     #[arg(required = true, value_name = "UNIT")]
     units: Vec<String>,
@@ -52,6 +63,8 @@ pub(super) struct StatusArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct JournalArgs {
+    #[command(flatten)]
+    port: PortArgs,
     /// A unit
     unit: String,
     /// Print this many of the latest lines first
@@ -71,6 +84,11 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SshArgs {
+    #[command(flatten)]
+    port: PortArgs,
+    /// Let the machine use the SSH agent of this one while the session lasts
+    #[arg(long, short = 'A')]
+    forward_agent: bool,
     /// Treat the name as that of a machine
     #[arg(long, short = 'm', conflicts_with = "unit")]
     machine: bool,
@@ -98,7 +116,8 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
         if number > 0 {
             ui::result("\n");
         }
-        let status = status_of_unit(context, &snapshot, &unit, requirements.is_global(&unit)).await;
+        let is_global = requirements.is_global(&unit);
+        let status = status_of_unit(context, &snapshot, &unit, is_global, args.port).await;
         let status = status.unwrap_or_else(|error| ui::report(&[error]));
         if context.stop.is_cancelled() {
             return Ok(status);
@@ -111,7 +130,13 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CommandResul
 }
 
 /// Prints the status of a unit on its machines.
-async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName, is_global: bool) -> CommandResult {
+async fn status_of_unit(
+    context: &Context,
+    snapshot: &Snapshot,
+    unit: &UnitName,
+    is_global: bool,
+    port: PortArgs,
+) -> CommandResult {
     let machines = if is_global {
         machines_with(context, snapshot, unit)?
     } else {
@@ -123,7 +148,7 @@ async fn status_of_unit(context: &Context, snapshot: &Snapshot, unit: &UnitName,
     unsure.extend(reasons.map(|reason| format!("Unit {unit}: {reason}")));
     ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
     let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
-    let question = Question { script, resource: "status", parameters: Vec::new() };
+    let question = Question { script, port, resource: "status", parameters: Vec::new() };
     run_on(context, snapshot, unit, &machines, &question).await
 }
 
@@ -146,7 +171,7 @@ async fn run_on(
         }
         let shown = match &client {
             Some(client) => ask(context, client, unit, machine, question).await,
-            None => run(context, snapshot, machine, question.script.clone()).await,
+            None => run(context, snapshot, machine, question).await,
         };
         let last = || messages::last_observed(snapshot, unit, machine, Clock::start().now());
         let status = shown.unwrap_or_else(|error| ui::report(&[error.maybe_hint(last())]));
@@ -182,7 +207,7 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
     let parameters =
         vec![("lines", args.lines.to_string()), ("output", args.output.clone()), ("follow", args.follow.to_string())];
-    let question = Question { script, resource: "journal", parameters };
+    let question = Question { script, port: args.port, resource: "journal", parameters };
     run_on(context, &snapshot, &unit, &machines, &question).await
 }
 
@@ -191,7 +216,8 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     let snapshot = context.snapshot().await?;
     let machine = lookup(context, &snapshot, args)?;
     let remote = context.remote()?;
-    let target = route(&remote, &snapshot, machine).await;
+    let target = route(&remote, &snapshot, machine, args.port).await;
+    let target = Target { forwards_agent: args.forward_agent, ..target };
     let command = (!args.command.is_empty()).then(|| args.command.join(" "));
     let exit = remote.interact(&target, command.as_deref()).await?;
     Ok(status_of(&exit))
@@ -289,12 +315,12 @@ fn is_global(snapshot: &Snapshot, text: &str) -> bool {
 }
 
 /// Runs a command on a machine, prints its output as it comes and returns how it ended.
-async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, script: String) -> CommandResult {
+async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, question: &Question) -> CommandResult {
     let remote = context.remote()?;
-    let command = Command { script, run_as: Some(RunAs::root()), ..Command::default() };
+    let command = Command { script: question.script.clone(), run_as: Some(RunAs::root()), ..Command::default() };
     let mut out = ui::Passing::default();
     let exit = async {
-        let target = route(&remote, snapshot, machine).await;
+        let target = route(&remote, snapshot, machine, question.port).await;
         remote.exec(&target, &command, &mut out).await
     };
     let exit = tokio::select! {
@@ -337,8 +363,9 @@ async fn ask(
 }
 
 /// Finds the route to a machine, and says so if it leads through a relay.
-async fn route(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine) -> Target {
-    let (target, relay) = runner::route(remote, snapshot, machine).await;
+async fn route(remote: &SharedRemote, snapshot: &Snapshot, machine: &Machine, port: PortArgs) -> Target {
+    let (mut target, relay) = runner::route(remote, snapshot, machine).await;
+    target.address.port = port.ssh_port.or(target.address.port);
     if let Some(relay) = relay {
         ui::status(&messages::relayed(machine, relay));
     }

@@ -265,6 +265,19 @@ pub struct Flags {
     )]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// What fleet's options say about the connections to hosts. They have no option, no variable and no key of muster.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub connecting: Connecting,
+}
+
+/// How hosts are reached as fleet's options say, under the name of its client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connecting {
+    /// What overrides the inventory and ssh_config(5).
+    pub overrides: ssh::Overrides,
+    /// How long each phase up to the login may take.
+    pub timeout: Option<Duration>,
 }
 
 /// Flags about what is printed. They have no variable and no key of `muster.toml`.
@@ -445,6 +458,8 @@ pub struct Settings {
     pub strict_host_key_checking: Option<String>,
     /// How long to wait for leadership, from the settings file.
     pub lock: LockArgs,
+    /// How hosts are reached as fleet's options say.
+    pub connecting: Connecting,
     /// For how long a unit that was started must run, from the settings file.
     pub settle: SettleArgs,
     /// Where a controller serves the API, from the settings file.
@@ -505,6 +520,7 @@ impl Settings {
             ssh_config: self.ssh_config.clone(),
             strict: strict
                 .map_err(|error| CommandError::usage(format!("{}: {error}", self.origins.strict_host_key_checking)))?,
+            overrides: self.connecting.overrides.clone(),
             home: home().or_else(|| account.as_ref().map(|account| account.home.clone())),
             local_user: account.map(|account| account.name).or_else(user).unwrap_or_else(|| "root".to_owned()),
             environment: variables.collect(),
@@ -601,6 +617,7 @@ impl Flags {
                 .or_else(|| Some(config_folder()?.join("secret-identity"))),
             ssh_config: path(self.ssh_config, file.flags.ssh_config),
             strict_host_key_checking: self.strict_host_key_checking.or(file.flags.strict_host_key_checking),
+            connecting: self.connecting,
             lock: file.lock,
             settle: file.settle,
             listen: file.listen,
@@ -670,7 +687,7 @@ fn home() -> Option<PathBuf> {
 }
 
 /// Replaces a leading `~` that no shell has replaced by the home directory.
-fn from_home(path: &Path) -> PathBuf {
+pub(super) fn from_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), home()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),

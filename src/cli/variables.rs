@@ -48,10 +48,16 @@ pub(super) fn warnings() -> Vec<String> {
     set.difference(&known).map(|name| warning(name, &known)).collect()
 }
 
-/// Returns a variable of fleetctl that is set. Under that name muster would act on another cluster than the one that the
-/// variable names.
-pub(super) fn of_fleet() -> Option<String> {
-    set().filter(|name| name.starts_with("FLEETCTL_")).min()
+/// Returns the variables of fleet's client that are set and not empty, with their values.
+pub(super) fn of_fleet() -> Vec<(String, String)> {
+    let variables = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let text = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let mut own: Vec<(String, String)> = text
+        .filter(|(name, _)| name.starts_with("FLEETCTL_"))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+        .collect();
+    own.sort();
+    own
 }
 
 /// Reports whether a variable is set and not empty.

@@ -129,7 +129,19 @@ impl Host {
         let password = password.map_err(|why| self.bad(PASSWORDS[0], why))?;
         let (name, jump) = (self.name.clone(), arguments.jump);
         let config_file = arguments.config_file.map(|file| absolute(&file)).transpose()?;
-        Ok(Target { name, address, identity_files, password, jump, options, config_file, connection, through: None })
+        let (forwards_agent, through) = (false, None);
+        Ok(Target {
+            name,
+            address,
+            identity_files,
+            password,
+            jump,
+            options,
+            config_file,
+            connection,
+            forwards_agent,
+            through,
+        })
     }
 
     /// Returns how SSH reaches the host once it is a machine of a cluster, which keeps only some options of ssh(1).

@@ -59,6 +59,8 @@ pub struct Target {
     pub config_file: Option<PathBuf>,
     /// What carries commands to the host (`ansible_connection`).
     pub connection: Connection,
+    /// Set if an interactive session lets the host use the SSH agent of this machine.
+    pub forwards_agent: bool,
     /// A relay from which the address is dialled instead. The relay is reached by its own target, over the kept
     /// connection to it if there is one.
     pub through: Option<Box<Self>>,

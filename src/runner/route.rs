@@ -27,6 +27,7 @@ pub fn target(machine: &Machine) -> Target {
         options: machine.ssh_options.iter().filter(|option| is_kept(option)).cloned().collect(),
         config_file: None,
         connection: Connection::Ssh,
+        forwards_agent: false,
         through: None,
     }
 }

@@ -341,29 +341,8 @@ fn a_closed_reader_ends_it_quietly() {
 }
 
 #[test]
-fn the_binary_is_fleetctl_too_and_writes_completions_and_man_pages() {
+fn the_binary_writes_completions_and_man_pages() {
     let desk = Desk::new();
-    symlink(env!("CARGO_BIN_EXE_muster"), desk.path("fleetctl")).unwrap();
-    let mut command = std::process::Command::new(desk.path("fleetctl"));
-    command.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).arg("list-unit-files");
-    assert_eq!(run(&mut command).ok(), "UNIT\tHASH\tDSTATE\tSTATE\tTARGET\n");
-    let fleetctl = |args: &[&str]| {
-        let mut command = std::process::Command::new(desk.path("fleetctl"));
-        run(command.env_clear().env("HOME", desk.home("")).current_dir(desk.path("")).args(args))
-    };
-    assert_eq!(fleetctl(&["list-unit-files", "-no-legend", "-fields=unit", "--full=false"]).ok(), "");
-    let version = format!("fleetctl version {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!([fleetctl(&["version"]).ok(), fleetctl(&["--version"]).ok()], [version.clone(), version]);
-    assert!(fleetctl(&[]).ok().contains("Usage: fleetctl"));
-    assert_eq!([fleetctl(&["destroy"]).ok(), fleetctl(&["status"]).ok()], [String::new(), String::new()]);
-    for (args, why) in [
-        (&["ssh", "-A", "web1"][..], "-A: muster does not forward an SSH agent"),
-        (&["list-units", "-nothing"], "unexpected argument"),
-        (&["-endpoint=http://h:49153", "list-units"], "unexpected argument"),
-    ] {
-        let said = fleetctl(args);
-        assert!(said.code == Some(2) && said.err.contains(why), "{args:?}: {said:#?}");
-    }
     assert_eq!(desk.muster(&[]).code, Some(2));
     desk.fails(&["destroy"], 2, &["<UNIT>"]);
     for shell in ["bash", "zsh", "fish"] {
@@ -424,24 +403,6 @@ fn typing_errors_in_unit_files_and_names_are_named_with_the_likely_word() {
     let help = desk.muster(&["list-applications", "--help"]).ok();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("Applications: application, units, running, machines, missing."), "{help}");
-}
-
-#[test]
-fn variables_of_fleetctl_are_refused_under_its_name() {
-    let desk = Desk::new();
-    let link = desk.path("fleetctl");
-    symlink(env!("CARGO_BIN_EXE_muster"), &link).unwrap();
-    let muster = |program: &std::path::Path| {
-        let mut command = std::process::Command::new(program);
-        command.env_clear().env("HOME", desk.home("")).env("FLEETCTL_TUNNEL", "staging").args(["list-units"]);
-        run(&mut command)
-    };
-    let said = muster(&link);
-    assert_eq!(
-        (said.code, said.err.lines().next()),
-        (Some(2), Some("Error: FLEETCTL_TUNNEL is set, and muster does not read it"))
-    );
-    assert_eq!(muster(std::path::Path::new(env!("CARGO_BIN_EXE_muster"))).code, Some(0));
 }
 
 #[test]

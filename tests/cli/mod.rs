@@ -9,6 +9,7 @@ mod discovery;
 mod doc;
 mod edit;
 mod exec;
+mod fleetctl;
 mod history;
 mod inventory;
 mod metrics;

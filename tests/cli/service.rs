@@ -15,7 +15,11 @@ use rustix::process::kill_process;
 
 use super::Desk;
 use super::machine;
+use super::unit;
 use crate::hosts::run;
+use crate::store::server::Server;
+use crate::store::server::installed;
+use crate::store::skip;
 
 /// How long a message may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -118,6 +122,26 @@ fn a_controller_reports_its_state_and_reads_its_settings_again_while_it_leads() 
             "settings, inventory, SSH configuration and the identity of secrets are read again",
         ]
     );
+}
+
+#[test]
+fn a_controller_ends_in_good_order_while_its_store_does_not_answer() {
+    if !installed() {
+        return skip("etcd is not installed");
+    }
+    let (desk, mut server) = (Desk::empty(), Server::start(&[]));
+    let store = format!("etcd://{}", server.address());
+    desk.write("muster.toml", format!("store = \"{store}\"\n"));
+    desk.write("made.service", unit("made"));
+    desk.muster(&["submit", "made.service"]).ok();
+    let mut service = Service::start(&desk);
+    service.hears("STATUS=leads (epoch ");
+    server.kill();
+    service.hears("units are left as they are");
+    service.signal(Signal::TERM);
+    service.hears("STOPPING=1");
+    let printed = service.ended();
+    assert!(printed.contains(&store), "{printed}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
+use super::agent_forwarding::ForwardedAgent;
 use super::auth;
 use super::destination::Destination;
 use super::destination::Via;
@@ -73,6 +74,8 @@ pub(super) struct Connection {
     banner: Banner,
     sessions: Arc<Semaphore>,
     retired: AtomicBool,
+    /// The agent that the host may use, if it may use one.
+    pub(super) agent: Arc<ForwardedAgent>,
     /// Sessions that are closed if the host opens no more.
     spare: Weak<dyn SpareSessions>,
     /// Cuts the stream when the connection is dropped, even if the library's task is waiting.
@@ -123,7 +126,9 @@ impl Connection {
         let banner = stream.banner();
         let close_reason = SharedCloseReason::default();
         let config = Arc::new(config(destination, options, &check));
-        let client = Client { check, close_reason: close_reason.clone(), _over: over.clone().drop_guard() };
+        let agent = Arc::<ForwardedAgent>::default();
+        let (reason, forwarded) = (close_reason.clone(), agent.clone());
+        let client = Client { check, close_reason: reason, agent: forwarded, _over: over.clone().drop_guard() };
 
         // Only a host that has greeted takes a permit: a silent one needs no CPU.
         let began = Instant::now();
@@ -165,6 +170,7 @@ impl Connection {
             banner,
             sessions: Arc::new(Semaphore::new(SESSIONS)),
             retired: AtomicBool::new(false),
+            agent,
             spare,
             _cut: guard,
             _carried_by: carried_by,

@@ -145,14 +145,15 @@ fn find(
         Agent::Default => options.environment.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
         Agent::Socket(path) => Some(names.path(path, &host)?),
     };
+    let known_hosts = options.overrides.known_hosts.as_ref();
     Ok(Destination {
         via,
         keys: find_keys(target, &paths(&host.identity_files)?, &host, options),
         certificates: paths(&host.certificate_files)?,
         agent,
         password: target.password.clone(),
-        user_known_hosts: paths(&host.user_known_hosts)?,
-        global_known_hosts: paths(&host.global_known_hosts)?,
+        user_known_hosts: known_hosts.map_or_else(|| paths(&host.user_known_hosts), |file| Ok(vec![file.clone()]))?,
+        global_known_hosts: known_hosts.map_or_else(|| paths(&host.global_known_hosts), |_| Ok(Vec::new()))?,
         revoked_host_keys: paths(&host.revoked_host_keys)?,
         config: host,
     })
@@ -160,7 +161,14 @@ fn find(
 
 fn query<'a>(target: &'a Target, options: &'a Options) -> Query<'a> {
     let Address { user, host, port } = &target.address;
-    Query { host, user: user.as_deref(), port: *port, local_user: &options.local_user, options: &target.options }
+    let user = options.overrides.user.as_ref().or(user.as_ref());
+    Query {
+        host,
+        user: user.map(String::as_str),
+        port: *port,
+        local_user: &options.local_user,
+        options: &target.options,
+    }
 }
 
 fn find_keys(target: &Target, configured: &[PathBuf], host: &HostConfig, options: &Options) -> Vec<(PathBuf, bool)> {
@@ -185,7 +193,7 @@ fn find_route(
     if let Some(relay) = &target.through {
         return Ok(Via::Jump(Box::new(find(relay, config, options, seen)?)));
     }
-    let jump = match (&target.jump, &host.proxy) {
+    let jump = match (options.overrides.jump.as_ref().or(target.jump.as_ref()), &host.proxy) {
         (Some(jump), _) if jump.eq_ignore_ascii_case("none") => return Ok(Via::Direct),
         (Some(jump), _) | (None, Proxy::Jump(jump)) => jump,
         (None, Proxy::Command(command)) => return Ok(Via::Command(names.command(command, host)?)),
@@ -202,6 +210,7 @@ fn find_route(
         config_file: None,
         connection: Connection::Ssh,
         password: None,
+        forwards_agent: false,
         through: None,
     };
     let known = config.resolve(&query(&hop, options))?;

@@ -17,6 +17,7 @@ use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
 use tokio_util::sync::DropGuard;
 
+use super::agent_forwarding::ForwardedAgent;
 use super::failure::ErrorContext;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
@@ -154,6 +155,7 @@ fn now() -> u64 {
 pub(super) struct Client {
     pub(super) check: KeyCheck,
     pub(super) close_reason: SharedCloseReason,
+    pub(super) agent: Arc<ForwardedAgent>,
     /// Cancels a token when the session is over: the library's task drops it.
     pub(super) _over: DropGuard,
 }
@@ -171,7 +173,7 @@ impl Drop for Client {
     }
 }
 
-/// Refuses channels that the host wants to open: muster serves nothing. A dropped reply is a refusal.
+/// Refuses channels that the host wants to open: muster serves nothing but an agent, and that on demand only. A dropped reply is a refusal.
 macro_rules! refuse {
     ($($callback:ident($($argument:ty),*);)*) => {$(
         async fn $callback(
@@ -212,9 +214,18 @@ impl Handler for Client {
         Ok(())
     }
 
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), SessionError> {
+        self.agent.serve(channel, reply);
+        Ok(())
+    }
+
     refuse! {
         server_channel_open_session();
-        server_channel_open_agent_forward();
         server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
         server_channel_open_forwarded_streamlocal(&str);
         server_channel_open_direct_tcpip(&str, u32, &str, u32);

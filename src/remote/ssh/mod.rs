@@ -3,6 +3,7 @@
 //! Each step that can wait has a deadline, and its failure names the phase. Calls for the shell of one host queue;
 //! calls for other hosts are not delayed. This module does not know what a script means.
 
+mod agent_forwarding;
 mod auth;
 mod command;
 mod connection;
@@ -52,6 +53,7 @@ use host_key::KeyCheck;
 pub use options::Deadlines;
 pub use options::Environment;
 pub use options::Options;
+pub use options::Overrides;
 use shell::ScriptRun;
 use shell::Shell;
 use stream::ByteStream;
@@ -256,6 +258,14 @@ impl Ssh {
         let host = self.host(target)?;
         let connection = self.connection(&host, &target.name).await?;
         connection.session(ErrorContext { host: &target.name, phase }, self.options().deadlines.shell).await
+    }
+
+    /// Returns the socket of the agent that a host may use.
+    fn agent(&self, target: &Target) -> Result<PathBuf, Failure> {
+        let at = ErrorContext { host: &target.name, phase: Phase::Configure };
+        let none = || at.failure(FailureKind::Local, "there is no SSH agent to forward: SSH_AUTH_SOCK is not set");
+        let agent = self.host(target)?.destination.agent.clone();
+        agent.ok_or_else(|| hint(none(), "Start `ssh-agent`, and add a key with `ssh-add`."))
     }
 
     /// Runs a command in the user shell, if it may run there and the host can keep such a shell.
@@ -476,8 +486,13 @@ impl Remote for Ssh {
     }
 
     async fn interact(&self, target: &Target, command: Option<&str>) -> Result<Exit, Failure> {
+        let agent = target.forwards_agent.then(|| self.agent(target)).transpose()?;
         let mut session = self.session(target, Phase::Shell).await?;
         let options = self.options();
+        if let Some(agent) = agent {
+            let at = ErrorContext { host: &target.name, phase: Phase::Shell };
+            at.within(options.deadlines.shell, terminal::forward_agent(&mut session, agent, at)).await?;
+        }
         let kind = options.environment.get("TERM").unwrap_or("xterm");
         terminal::interact(&mut session, command, kind, &target.name, options.deadlines.shell).await
     }

@@ -82,6 +82,12 @@ impl Deadlines {
         }
     }
 
+    /// Gives each phase up to the login this long.
+    #[must_use]
+    pub const fn login_within(self, each: Duration) -> Self {
+        Self { resolve: each, connect: each, key_exchange: each, authenticate: each, each, ..self }
+    }
+
     /// Returns the deadline of a phase. The caller gives the deadline of a run.
     pub(super) const fn of(&self, phase: Phase) -> Duration {
         match phase {
@@ -95,6 +101,17 @@ impl Deadlines {
     }
 }
 
+/// What an operator says about all hosts for one command. It wins over the inventory and ssh_config(5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// The login user, also on jump hosts.
+    pub user: Option<String>,
+    /// The jump host, as in `ProxyJump`.
+    pub jump: Option<String>,
+    /// The only file with known host keys, in which new keys are recorded.
+    pub known_hosts: Option<PathBuf>,
+}
+
 /// Options that hold for every host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -102,6 +119,8 @@ pub struct Options {
     pub ssh_config: Option<PathBuf>,
     /// How to treat an unknown host key. It overrides ssh_config(5).
     pub strict: Option<StrictHostKey>,
+    /// What else overrides the inventory and ssh_config(5).
+    pub overrides: Overrides,
     /// The home directory of the user that runs muster.
     pub home: Option<PathBuf>,
     /// The name of the user that runs muster, which is the default login user.
@@ -121,6 +140,7 @@ impl Default for Options {
         Self {
             ssh_config: None,
             strict: None,
+            overrides: Overrides::default(),
             home: None,
             local_user: "root".to_owned(),
             environment: Environment::default(),

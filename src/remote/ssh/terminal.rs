@@ -4,6 +4,7 @@ use std::io;
 use std::io::IsTerminal as _;
 use std::io::Read as _;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use russh::ChannelMsg;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use super::command::name;
 use super::connection::Session;
 use super::failure::ErrorContext;
+use super::failure::hint;
 use crate::core::model::Failure;
 use crate::core::model::FailureKind;
 use crate::core::model::Phase;
@@ -62,6 +64,26 @@ pub(super) async fn interact(
     let exit = relay(session, ErrorContext { host, phase: Phase::Run }).await;
     drop(raw);
     exit
+}
+
+/// Lets the host of a session use the agent, before the command or the shell starts.
+pub(super) async fn forward_agent(session: &mut Session, socket: PathBuf, at: ErrorContext<'_>) -> Result<(), Failure> {
+    session.connection.agent.allow(socket);
+    let lost = |session: &Session| session.connection.lost(at, "the connection was closed");
+    if session.write.agent_forward(true).await.is_err() {
+        return Err(lost(session));
+    }
+    loop {
+        match session.wait().await {
+            Some(ChannelMsg::Success) => return Ok(()),
+            Some(ChannelMsg::Failure) => {
+                let failure = at.failure(FailureKind::Sick, "the host takes no forwarded agent");
+                return Err(hint(failure, "`AllowAgentForwarding yes` in its sshd_config(5) allows it."));
+            }
+            Some(_) => {}
+            None => return Err(lost(session)),
+        }
+    }
 }
 
 async fn start(
