@@ -67,6 +67,13 @@ async fn a_wrong_wish_is_refused_with_the_words_of_fleet() {
             415,
             "only acceptable Content-Type is application/json",
         ),
+        (
+            "known.service",
+            "Content-Type: application/json\r\nContent-Type: application/json\r\n",
+            "{}",
+            415,
+            "expected 1 Content-Type, got 2",
+        ),
         ("known.service", json, "{", 400, "unable to decode body: EOF while parsing an object at line 1 column 1"),
         ("known.service", json, "7", 400, "unable to decode body: invalid type: integer `7`, expected struct Wish"),
         ("known.service", json, "{}", 409, "must provide DesiredState to update existing unit"),
@@ -79,6 +86,13 @@ async fn a_wrong_wish_is_refused_with_the_words_of_fleet() {
         ),
         ("known.service", json, r#"{"desiredState": "up"}"#, 400, r#"invalid desiredState "up": expected "#),
         ("new.service", json, r#"{"desiredState": "loaded"}"#, 409, "unit does not exist and options field empty"),
+        (
+            "known.service",
+            json,
+            r#"{"desiredState": "loaded", "options": [{"section": "Service", "name": "ExecStart", "value": "/bin/b"}]}"#,
+            409,
+            "in state launched",
+        ),
         ("new.servic", json, "{}", 400, r#"invalid unit type: "servic""#),
         ("new@.service", json, r#"{"desiredState": "launched"}"#, 400, r#"cannot activate template "new@.service""#),
         ("%2e%2e%2fpasswd", json, "{}", 400, "invalid"),
@@ -113,18 +127,35 @@ async fn methods_and_paths_that_fleet_did_not_have_are_refused_as_there() {
     for (line, status, message) in [
         ("POST /fleet/v1/units", 405, only("GET")),
         ("POST /fleet/v1/units/a.service", 405, only("GET, PUT and DELETE")),
+        ("PATCH /fleet/v1/units/a.service", 405, only("GET, PUT and DELETE")),
         ("PUT /fleet/v1/machines", 405, only("GET")),
+        ("DELETE /fleet/v1/machines", 405, only("GET")),
+        (
+            "PATCH /v1-alpha/machines",
+            405,
+            only("GET")
+                + ": the metadata of a machine come from the inventory (muster_metadata), and `muster join` reads them",
+        ),
         ("DELETE /fleet/v1/state", 405, only("GET")),
         ("PUT /fleet/v1/discovery", 400, only("HTTP GET")),
         ("GET /fleet/v1/units/", 404, String::new()),
         ("GET /fleet/v1/nothing", 404, String::new()),
         ("GET /fleet/v2/units", 404, "there is no such resource".to_owned()),
+        ("POST /fleet/v1/state/a.service", 405, only("GET")),
+        ("GET /fleet/v1/units/none.service", 404, "unit does not exist".to_owned()),
+        ("DELETE /fleet/v1/units/none.service", 404, "unit does not exist".to_owned()),
+        ("DELETE /fleet/v1/units/none", 404, "unit does not exist".to_owned()),
         ("GET /fleet/v1/state/none.service", 404, "unit state does not exist".to_owned()),
         ("GET /fleet/v1/units?nextPageToken=ZAAAAA==", 400, "token page must be greater than zero".to_owned()),
         ("GET /fleet/v1/state?nextPageToken=a&nextPageToken=b", 400, "too many values for page token".to_owned()),
+        ("GET /fleet/v1/units?nextPageToken=", 400, "invalid page token \"\"".to_owned()),
+        ("GET /fleet/v1/state?nextPageToken=%00", 400, "invalid page token \"\\0\"".to_owned()),
+        ("GET /fleet/v1/machines?nextPageToken=EwBMLg==", 400, "token limit must be 100".to_owned()),
         ("GET /fleet/v1/machines?nextPageToken=ZQABAA==", 400, "token limit must be 100".to_owned()),
     ] {
-        assert_eq!(served.send(line, "", "").await.error(), (status, message), "{line}");
+        let answer = served.send(line, "", "").await;
+        assert_eq!(answer.error(), (status, message), "{line}");
+        assert!(answer.head.contains("content-type: application/json"), "{line}: {answer:?}");
     }
 }
 

@@ -150,6 +150,8 @@ async fn reads_go_on_while_the_store_does_not_answer_and_say_so() {
     assert!(served.get("/api/v1/cluster").await.json()["stale"]["why"].is_string());
     let submission = json!({"text": "[Service]\nExecStart=/bin/true\n"});
     assert_eq!(served.put("/api/v1/unit-files/a.service", &submission).await.status, 503);
+    let wish = json!({"options": [{"section": "Service", "name": "ExecStart", "value": "/bin/true"}]});
+    assert_eq!(served.put("/fleet/v1/units/a.service", &wish).await.status, 503);
     server.run();
     assert!(served.view.until(Duration::from_secs(30), |it| it.stale.is_none()).await);
     assert!(!served.get("/api/v1/machines").await.head.contains("muster-stale-since"));

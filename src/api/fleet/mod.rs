@@ -40,7 +40,7 @@ type Parameters = Query<Vec<(String, String)>>;
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
         .route("/discovery", get(discovery).fallback(async || only(StatusCode::BAD_REQUEST, "HTTP GET")))
-        .route("/machines", get(machines).fallback(async || not_allowed("GET")))
+        .route("/machines", get(machines).patch(change_metadata).fallback(async || not_allowed("GET")))
         .route("/units", get(units::list).fallback(async || not_allowed("GET")))
         .route(
             "/units/{name}",
@@ -91,6 +91,12 @@ async fn machines(State(api): State<Arc<Api>>, Query(parameters): Parameters) ->
     let snapshot = api.published()?.snapshot();
     let present = snapshot.machines.values().filter(|machine| is_present(&snapshot, machine.id));
     Ok(Json(page.of("machines", present, MachineEntity::new)).into_response())
+}
+
+/// Refuses to change the metadata of machines. They would differ from the inventory, and the next `join` would undo it.
+async fn change_metadata() -> ApiError {
+    let why = "only GET supported against this resource: the metadata of a machine come from the inventory";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("{why} (muster_metadata), and `muster join` reads them"))
 }
 
 #[derive(Serialize)]
