@@ -14,6 +14,7 @@ mod edit;
 mod explain;
 mod failover;
 mod faults;
+mod fleet;
 mod lab;
 mod leaving;
 mod liveness;
