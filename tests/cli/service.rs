@@ -17,6 +17,7 @@ use super::Desk;
 use super::machine;
 use super::unit;
 use crate::hosts::run;
+use crate::hosts::until;
 use crate::store::server::Server;
 use crate::store::server::installed;
 use crate::store::skip;
@@ -133,7 +134,7 @@ fn a_controller_ends_in_good_order_while_its_store_does_not_answer() {
     let store = format!("etcd://{}", server.address());
     desk.write("muster.toml", format!("store = \"{store}\"\n"));
     desk.write("made.service", unit("made"));
-    desk.muster(&["submit", "made.service"]).ok();
+    until("etcd answers", LIMIT, || desk.muster(&["submit", "made.service"]), |said| said.code == Some(0));
     let mut service = Service::start(&desk);
     service.hears("STATUS=leads (epoch ");
     server.kill();

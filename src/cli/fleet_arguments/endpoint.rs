@@ -17,11 +17,12 @@ pub(super) fn are_etcd(list: &str) -> bool {
     })
 }
 
-/// Returns the store in these etcd servers, or why there is none.
+/// Returns the store in these etcd servers, or why there is none. Errors do not quote the text: it may hold a password.
 pub(super) fn store(list: &str, prefix: Option<&str>) -> Result<String, String> {
     let (mut scheme, mut servers) = (None, Vec::new());
-    for server in list.split(',').map(str::trim) {
-        let expected = || format!("invalid etcd server {server:?}: expected http://HOST:PORT or https://HOST:PORT");
+    for (index, server) in list.split(',').map(str::trim).enumerate() {
+        let number = index + 1;
+        let expected = || format!("invalid etcd server {number}: expected http://HOST:PORT or https://HOST:PORT");
         let (found, authority) = server.split_once("://").ok_or_else(expected)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if !matches!(found, "http" | "https") || authority.is_empty() || authority.contains('/') {

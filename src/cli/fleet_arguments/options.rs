@@ -17,7 +17,7 @@ use crate::remote::ssh::Overrides;
 const PREFIX: &str = "FLEETCTL_";
 
 /// The options with a value.
-const WITH_VALUE: [&str; 13] = [
+const WITH_VALUE: [&str; 14] = [
     "ca-file",
     "cert-file",
     "driver",
@@ -31,6 +31,7 @@ const WITH_VALUE: [&str; 13] = [
     "request-timeout",
     "ssh-timeout",
     "ssh-username",
+    TUNNEL,
 ];
 
 /// The option that named the cluster and the way to its machines.
@@ -136,35 +137,33 @@ impl FleetOptions {
 
     /// Returns the options that name the store, if etcd servers are given.
     fn store(&self, names_store: bool) -> Result<Vec<String>, CommandError> {
-        let endpoint = self.0.get("endpoint");
-        let Some(etcd) = self.etcd()? else {
-            let only_for_etcd = FILES.map(|(fleet, _)| fleet).into_iter().chain(["etcd-key-prefix"]);
-            if let Some(given) = endpoint {
-                let error = given.refuse(&format!("{:?} is no etcd server", given.value));
-                return Err(error.hint("Name the cluster by its store: `--store`, or `--endpoint` with etcd servers."));
-            }
-            return match only_for_etcd.into_iter().find_map(|name| self.0.get(name)) {
-                Some(given) => Err(given
-                    .refuse("it is for etcd servers, and no etcd server is given")
-                    .hint("Name the servers with `--endpoint`.")),
-                None => Ok(Vec::new()),
-            };
-        };
+        let Some(etcd) = self.etcd()? else { return self.check_without_etcd().map(|()| Vec::new()) };
         if names_store {
             let error = etcd.refuse("it names etcd servers, and `--store` or MUSTER_STORE names a store");
             return Err(error.hint("Name the cluster once."));
         }
         if let Some(tunnel) = self.0.get(TUNNEL) {
-            return Err(tunnel
-                .refuse("muster reaches etcd servers directly, not through a tunnel")
-                .hint("`ssh -L` makes a tunnel to them."));
+            let error = tunnel.refuse("muster reaches etcd servers directly, not through a tunnel");
+            return Err(error.hint("`ssh -L` makes a tunnel to them."));
         }
-        let servers = endpoint.map_or(endpoint::DEFAULT, |given| given.value.as_str());
+        let servers = self.0.get("endpoint").map_or(endpoint::DEFAULT, |given| given.value.as_str());
         let prefix = self.0.get("etcd-key-prefix").map(|given| given.value.as_str());
         let store = endpoint::store(servers, prefix).map_err(|why| etcd.refuse(&why))?;
         let file = |(fleet, own): (&str, &str)| Some(format!("--{own}={}", self.0.get(fleet)?.value));
-        let files = FILES.into_iter().filter_map(file);
-        Ok([format!("--store={store}")].into_iter().chain(files).collect())
+        Ok([format!("--store={store}")].into_iter().chain(FILES.into_iter().filter_map(file)).collect())
+    }
+
+    /// Refuses options that name another service than etcd, or that are about etcd.
+    fn check_without_etcd(&self) -> Result<(), CommandError> {
+        // The value may hold a password.
+        if let Some(given) = self.0.get("endpoint") {
+            let error = given.refuse("it names no etcd server");
+            return Err(error.hint("Name the cluster by its store: `--store`, or `--endpoint` with etcd servers."));
+        }
+        let about_etcd = FILES.map(|(fleet, _)| fleet).into_iter().chain(["etcd-key-prefix"]);
+        let Some(given) = about_etcd.into_iter().find_map(|name| self.0.get(name)) else { return Ok(()) };
+        let error = given.refuse("it is for etcd servers, and no etcd server is given");
+        Err(error.hint("Name the servers with `--endpoint`."))
     }
 
     /// Returns the option that says that the cluster is in etcd, if one does.
@@ -206,5 +205,5 @@ impl FleetOptions {
 
 /// Returns the option of fleet with this name.
 fn known(name: &str) -> Option<&'static str> {
-    WITH_VALUE.into_iter().chain([TUNNEL]).chain(FLAGS).find(|known| *known == name)
+    WITH_VALUE.into_iter().chain(FLAGS).find(|known| *known == name)
 }
