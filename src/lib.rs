@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod application;
+mod child_process;
 pub mod cli;
 pub mod control;
 pub mod core;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod inventory;
 pub mod lab;
 pub mod metrics;
+pub mod notify;
 pub mod playbook;
 pub mod remote;
 pub mod runner;

@@ -17,6 +17,7 @@ use muster::core::health::DetectionConfig;
 use muster::core::health::failover::FailoverPolicy;
 use muster::http::connections::Client;
 use muster::http::connections::Transport;
+use muster::notify::Receivers;
 use muster::remote::ssh::Options;
 use muster::remote::ssh::Ssh;
 use muster::runner::Clock;
@@ -56,8 +57,12 @@ fn serve() -> (Runtime, Router) {
     };
     let detection = DetectionConfig { down_after: std::time::Duration::from_secs(8), brake: BRAKE };
     let timing = leasing(detection, LEASE).expect("a lease that is long enough");
-    let settings =
-        LeaderSettings { timing, failover_policy: FailoverPolicy::default(), fence_commands: Arc::default() };
+    let settings = LeaderSettings {
+        timing,
+        failover_policy: FailoverPolicy::default(),
+        fence_commands: Arc::default(),
+        receivers: Receivers::default(),
+    };
     let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
     runtime.spawn(model.run());
     runtime.block_on(view.until(std::time::Duration::from_secs(5), |published| published.is_read));

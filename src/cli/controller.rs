@@ -42,12 +42,13 @@ pub(super) struct ControllerArgs {
 }
 
 impl ControllerArgs {
-    /// Returns the settings of the leader, with the fence commands of the inventory.
+    /// Returns the settings of the leader, with the fence commands of the inventory and the receivers of alerts.
     fn leader_settings(&self, context: &Context) -> Result<LeaderSettings, CommandError> {
         let settings = &context.settings;
         let (detection, failover_policy) = self.failover.resolve(&settings.failover, DOWN_AFTER);
         let timing = leasing(detection, self.failover.lease(&settings.failover).unwrap_or(LEASE))?;
-        Ok(LeaderSettings { timing, failover_policy, fence_commands: Arc::new(context.fence_commands()?) })
+        let (fence_commands, receivers) = (Arc::new(context.fence_commands()?), context.receivers()?);
+        Ok(LeaderSettings { timing, failover_policy, fence_commands, receivers })
     }
 }
 

@@ -27,6 +27,7 @@ mod list;
 mod lock;
 mod membership;
 mod missed;
+mod notify;
 mod on_machine;
 mod plan;
 mod play;
@@ -279,6 +280,8 @@ enum Command {
     /// Make access tokens for the API of a controller
     #[command(subcommand)]
     Access(access::AccessCommand),
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     Discovery(discovery::Args),
     Inventory(inventory::InventoryCommand),
     Exec(exec::Exec),
@@ -459,6 +462,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Lock(command) => lock::run(&context, command).await,
         Command::Sweep(args) => sweep::sweep(&context, &args).await,
         Command::Controller(args) => controller::controller(&context, &args).await,
+        Command::Notify(command) => notify::run(&context, &command).await,
         Command::Discovery(args) => discovery::run(&context, args).await,
         Command::Access(command) => access::run(command),
         Command::Lab(args) => lab::run(args).await,

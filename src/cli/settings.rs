@@ -2,10 +2,12 @@
 
 mod file;
 mod listen;
+mod notify;
 
 pub(super) use file::is_trusted;
 pub(super) use listen::Listen;
 pub(super) use listen::client_name;
+pub(super) use notify::ReceiverSetting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -470,6 +472,8 @@ pub struct Settings {
     pub failover: FailoverPolicyArgs,
     /// The sweep schedule of the settings file.
     pub schedule: SweepSchedule,
+    /// The receivers of alerts, from the settings file.
+    pub(super) receivers: Vec<ReceiverSetting>,
     /// Where some of the settings come from.
     pub(super) origins: Origins,
 }
@@ -622,6 +626,7 @@ impl Flags {
             settle: file.settle,
             listen: file.listen,
             access: Arc::new(AccessList(file.access)),
+            receivers: file.receivers,
             origins,
         })
     }

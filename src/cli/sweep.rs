@@ -19,6 +19,7 @@ use super::failover_args::SweepSchedule;
 use super::reminders::Reminders;
 use super::settings::LockArgs;
 use super::settings::Settings;
+use crate::control::alerts;
 use crate::control::problems::Problem;
 use crate::control::problems::folding;
 use crate::control::sweep;
@@ -137,6 +138,7 @@ async fn observe(context: &Context, args: &SweepArgs) -> Result<SweepResult, Com
     }
     let lock_wait = args.lock.wait(settings, Duration::ZERO);
     let options = SweepOptions { timing, settle: args.settle, lock_wait };
+    let receivers = context.receivers()?;
     let cluster = context.leading().await?;
     tell_known_waits(&cluster, args).await?;
     let json = args.output.is_some();
@@ -153,11 +155,14 @@ async fn observe(context: &Context, args: &SweepArgs) -> Result<SweepResult, Com
     };
     let swept = sweep::sweep(&cluster, options, failover_policy, &mut tell).await;
     cluster.remote.close(Duration::from_millis(500)).await;
-    let remaining = match &swept {
-        Ok(SweepResult::Found(swept) | SweepResult::NothingReachable(swept)) => swept.problems.as_slice(),
-        _ => &[],
+    let found = match &swept {
+        Ok(SweepResult::Found(swept) | SweepResult::NothingReachable(swept)) => Some(swept),
+        _ => None,
     };
-    ui::result(&lines.left(remaining));
+    ui::result(&lines.left(found.map(|swept| swept.problems.as_slice()).unwrap_or_default()));
+    if let Some(swept) = found.filter(|swept| swept.has_led) {
+        alerts::after_sweep(&cluster, &receivers, &swept.snapshot, &swept.problems).await;
+    }
     Ok(swept?)
 }
 

@@ -12,6 +12,7 @@ use crate::core::model::MACHINE_VARIABLES;
 use crate::core::model::METADATA_VARIABLE;
 use crate::core::secrets::SECRET_VARIABLES;
 use crate::core::similar::similar;
+use crate::notify::ALERT_VARIABLES;
 use crate::runner::FENCE_VARIABLES;
 
 /// What the names of muster's variables begin with.
@@ -21,11 +22,12 @@ const PREFIX: &str = "MUSTER_";
 pub const LOG: &str = "MUSTER_LOG";
 
 /// Returns every variable that muster reads or sets: those of the options, those without an option, and those that a
-/// fence command or a unit gets, because it may call muster.
+/// fence command, a receiver of alerts or a unit gets, because it may call muster.
 pub fn known() -> BTreeSet<String> {
     let mut known: BTreeSet<String> = SECRET_VARIABLES
         .into_iter()
         .chain(FENCE_VARIABLES)
+        .chain(ALERT_VARIABLES)
         .chain(MACHINE_VARIABLES)
         .chain([LOG])
         .map(str::to_owned)

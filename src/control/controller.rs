@@ -1,12 +1,13 @@
 //! The controller: leads for as long as it can, and stands by otherwise.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::alerts;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::assignments::Scope;
 use crate::runner;
@@ -29,6 +30,9 @@ use crate::store::leader_election::Leadership;
 
 /// How long to wait before the store is asked again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a controller that is stopped waits for the alerts on their way.
+const ALERTS_END: Duration = Duration::from_secs(3);
 
 /// How often the same error of the store is reported while it lasts.
 const REMINDER: Duration = Duration::from_mins(5);
@@ -184,11 +188,15 @@ async fn lead(
     if reconciler.snapshot().machines.is_empty() {
         on_status(ControllerStatus::NoMachines);
     }
+    let alerts = run_context.supervision.as_ref().map(|supervision| alerts::Running::begin(context, supervision));
     match runner::run(&mut reconciler, &run_context, Some(follower), StopCondition::Stopped, on_event).await {
         Ok(RunOutcome::Deposed) => on_status(ControllerStatus::Deposed(successor(context).await.as_ref())),
         Ok(RunOutcome::Finished | RunOutcome::Stopped | RunOutcome::TimedOut) => {
             report_abandoned(&reconciler, on_status);
             run_context.leadership.resign().await;
+            if let Some(alerts) = alerts {
+                alerts.end(ALERTS_END).await;
+            }
             return None;
         }
         // The leadership is released when it is dropped, if the store answers.

@@ -3,6 +3,7 @@
 //! Each of them sets desired state, or runs a reconciler with a stop condition of its own as the leader, or follows the
 //! process that leads. Nothing here reaches a unit on a host except through [`crate::runner::run()`].
 
+pub mod alerts;
 pub mod apply;
 pub mod controller;
 mod copies;

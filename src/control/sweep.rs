@@ -69,6 +69,8 @@ pub struct Swept {
     pub problems: Vec<Problem>,
     /// The records of the cluster at its end.
     pub snapshot: Box<Snapshot>,
+    /// Set if the sweep has led. Otherwise a controller leads, and sends the alerts.
+    pub has_led: bool,
 }
 
 /// The outcome of a sweep.
@@ -90,8 +92,8 @@ pub enum SweepResult {
 
 impl SweepResult {
     /// Makes the result from the problems, the records and, for each machine, whether it let muster in.
-    fn of(problems: Vec<Problem>, snapshot: Snapshot, reached: &[bool]) -> Self {
-        let swept = Swept { problems, snapshot: Box::new(snapshot) };
+    fn of(problems: Vec<Problem>, snapshot: Snapshot, reached: &[bool], has_led: bool) -> Self {
+        let swept = Swept { problems, snapshot: Box::new(snapshot), has_led };
         match reached {
             [] => Self::NoMachines,
             reached if reached.contains(&true) => Self::Found(swept),
@@ -162,7 +164,7 @@ async fn lead(
     };
     let problems = remaining(&reconciler).into_iter().chain(is_late.then(unsettled)).collect();
     let reached: Vec<bool> = reconciler.views().map(|(_, view)| was_reached(view)).collect();
-    Ok(SweepResult::of(problems, reconciler.into_snapshot(), &reached))
+    Ok(SweepResult::of(problems, reconciler.into_snapshot(), &reached, true))
 }
 
 /// Returns the problem of a sweep that did not come to an end.
@@ -213,7 +215,7 @@ async fn problems_from_store(
     let let_in = |health| matches!(health, Some(Health::Alive | Health::PathFault | Health::Sick));
     let reached: Vec<bool> = snapshot.machines.keys().map(|machine| let_in(health_of(&snapshot, *machine))).collect();
     let problems = recorded_problems(&snapshot, &events, elsewhere, context.clock.now());
-    Ok(SweepResult::of(problems, snapshot, &reached))
+    Ok(SweepResult::of(problems, snapshot, &reached, false))
 }
 
 /// Returns the problems that the records of a cluster show. `elsewhere` is the host of the controller that leads, if that is

@@ -81,7 +81,12 @@ async fn a_controller_prunes_the_event_log_as_soon_as_it_leads() {
         context.stop.cancel();
     };
     let failover_policy = FailoverPolicy::default();
-    let settings = LeaderSettings { timing: patient(), failover_policy, fence_commands: Arc::default() };
+    let settings = LeaderSettings {
+        timing: patient(),
+        failover_policy,
+        fence_commands: Arc::default(),
+        receivers: std::collections::BTreeMap::default(),
+    };
     controller::control(&context, &Supervision::fixed(settings), &mut on_status, &mut |_, _| ()).await;
     assert_pruned(&context).await;
 }

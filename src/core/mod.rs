@@ -4,6 +4,7 @@
 //! not fixed. The caller passes the time as an argument, the state of the cluster as a [`model::Snapshot`], and the
 //! reports of hosts. A test reads this folder and fails when one of these rules is broken.
 
+pub mod alert;
 pub mod command;
 pub mod explain;
 pub mod fingerprint;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::histogram::exponential_buckets;
@@ -25,12 +26,13 @@ pub struct Instruments {
     turns: Histogram,
     commits: Histogram,
     renewed: Numbers,
+    alerts: Family<Vec<(&'static str, String)>, Counter>,
 }
 
 impl Default for Instruments {
     fn default() -> Self {
         let visits = Family::new_with_constructor(slow as fn() -> Histogram);
-        Self { visits, turns: fast(), commits: slow(), renewed: Numbers::default() }
+        Self { visits, turns: fast(), commits: slow(), renewed: Numbers::default(), alerts: Family::default() }
     }
 }
 
@@ -74,9 +76,16 @@ impl Instruments {
         self.commits.observe(took.as_secs_f64());
     }
 
+    /// Counts a message about alerts to a receiver: sent, or failed.
+    pub fn alerted(&self, receiver: &str, is_sent: bool) {
+        let end = if is_sent { "sent" } else { "failed" };
+        let labels = vec![("receiver", receiver.to_owned()), ("end", end.to_owned())];
+        self.alerts.get_or_create(&labels).inc();
+    }
+
     /// Adds the metrics to a registry.
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { visits, turns, commits, renewed } = self.clone();
+        let Self { visits, turns, commits, renewed, alerts } = self.clone();
         let mut add = |name: &str, help: &str, metric: Histogram| {
             registry.register_with_unit(name, help, Unit::Seconds, metric);
         };
@@ -85,6 +94,7 @@ impl Instruments {
         let help = "How long a visit took, by its end: answered, refused, or the phase in which it failed";
         registry.register_with_unit("visit_duration", help, Unit::Seconds, visits);
         registry.register("lease_renewed_timestamp_seconds", "When the lease of a machine was last renewed", renewed);
+        registry.register("alert_messages", "Messages to a receiver of alerts: sent, or failed", alerts);
     }
 }
 

@@ -3,33 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::process::ExitStatus;
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process_group;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Child;
-use tokio::process::ChildStderr;
 use tokio::process::Command;
 
+use crate::child_process;
 use crate::core::model::Machine;
-use crate::core::sanitize::truncate;
 use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long a fence command may take. A management board needs seconds to switch a host off and to report it.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// How long stderr is still read after the command has ended: a process that it started may hold stderr open.
-const STDERR_LIMIT: Duration = Duration::from_millis(100);
-
-/// How many bytes of stderr are kept: the last ones.
-const STDERR_KEPT: usize = 4096;
-
-/// How many characters of the last line of stderr an error quotes.
-const QUOTED: usize = 200;
 
 /// The variables in which a fence command finds the name, the machine-id and the address of its machine.
 pub const FENCE_VARIABLES: [&str; 3] = ["MUSTER_MACHINE", "MUSTER_MACHINE_ID", "MUSTER_ADDRESS"];
@@ -62,76 +45,13 @@ impl FenceCommands {
 /// since must not lose its power.
 pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String> {
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    shell.arg("-c").arg(command);
     let values = [machine.name.clone(), machine.id.to_string(), machine.address.host.clone()];
-    shell.envs(FENCE_VARIABLES.into_iter().zip(values)).process_group(0);
+    shell.envs(FENCE_VARIABLES.into_iter().zip(values));
     for name in SECRET_VARIABLES {
         shell.env_remove(name);
     }
-    let not_run = |error| format!("/bin/sh: {error}");
-    let mut child = shell.spawn().map_err(not_run)?;
-    let _group = Group::of(&child);
-    let ended = tokio::time::timeout(LIMIT, end_of(&mut child)).await;
-    let ended = ended.map_err(|_| format!("it did not end within {} s", LIMIT.as_secs()))?;
-    let (status, stderr) = ended.map_err(not_run)?;
-    if status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&stderr);
-    let last = truncate(stderr.lines().last().unwrap_or_default(), QUOTED);
-    Err(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
-}
-
-/// Waits for the end of a command. Returns its exit status and the end of what it wrote to stderr.
-async fn end_of(child: &mut Child) -> std::io::Result<(ExitStatus, Vec<u8>)> {
-    let mut tail = Tail { stderr: child.stderr.take(), kept: Vec::new() };
-    // The pipe is read meanwhile: a command that fills it would wait for a reader.
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        () = tail.read_on() => child.wait().await?,
-    };
-    let _ = tokio::time::timeout(STDERR_LIMIT, tail.read_on()).await;
-    Ok((status, tail.kept))
-}
-
-/// The end of what a command has written to stderr so far.
-struct Tail {
-    stderr: Option<ChildStderr>,
-    kept: Vec<u8>,
-}
-
-impl Tail {
-    /// Reads until every process has closed stderr.
-    async fn read_on(&mut self) {
-        let mut chunk = [0; STDERR_KEPT];
-        while let Some(stderr) = &mut self.stderr {
-            match stderr.read(&mut chunk).await {
-                Ok(length) if length > 0 => self.kept.extend(chunk.iter().take(length)),
-                _ => self.stderr = None,
-            }
-            let excess = self.kept.len().saturating_sub(STDERR_KEPT);
-            self.kept.drain(..excess);
-        }
-    }
-}
-
-/// The process group of a command. All its processes are killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// Returns the group of a child that was started as the first process of its own group.
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The group may have ended by itself. As long as one of its processes is left, no other group has its number.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
+    child_process::run(shell, None, LIMIT).await
 }
 
 #[cfg(test)]

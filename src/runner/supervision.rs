@@ -18,6 +18,7 @@ use crate::core::model::Snapshot;
 use crate::core::reconcile::Reconciler;
 use crate::core::reconcile::Timing;
 use crate::metrics::Instruments;
+use crate::notify::Receivers;
 
 /// How long a summary of the cluster is shown before it is computed again.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct LeaderSettings {
     pub failover_policy: FailoverPolicy,
     /// The fence commands.
     pub fence_commands: Arc<FenceCommands>,
+    /// The receivers of alerts.
+    pub receivers: Receivers,
 }
 
 impl LeaderSettings {

@@ -146,7 +146,12 @@ impl Served {
 /// Returns the ties of a controller that does nothing.
 fn supervision() -> Supervision {
     let failover_policy = FailoverPolicy::default();
-    Supervision::fixed(LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() })
+    Supervision::fixed(LeaderSettings {
+        timing: timing(),
+        failover_policy,
+        fence_commands: Arc::default(),
+        receivers: std::collections::BTreeMap::default(),
+    })
 }
 
 impl Drop for Served {

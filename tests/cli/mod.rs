@@ -13,6 +13,7 @@ mod fleetctl;
 mod history;
 mod inventory;
 mod metrics;
+mod notify;
 mod output;
 mod packaging;
 mod play;

@@ -305,7 +305,12 @@ pub(super) async fn lead_on(leader: ClusterContext) -> (u64, JoinHandle<()>) {
             }
         };
         let failover_policy = FailoverPolicy::default();
-        let settings = LeaderSettings { timing: timing(), failover_policy, fence_commands: Arc::default() };
+        let settings = LeaderSettings {
+            timing: timing(),
+            failover_policy,
+            fence_commands: Arc::default(),
+            receivers: BTreeMap::default(),
+        };
         controller::control(&leader, &Supervision::fixed(settings), &mut on_status, &mut |_, _| ()).await;
     });
     (soon(leads.recv()).await.unwrap(), leading)

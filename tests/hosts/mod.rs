@@ -3,6 +3,7 @@
 //! Each test boots a lab of its own, which takes a second or two, and shares nothing with the others. The next test that
 //! runs removes the lab of a test that was killed.
 
+mod alerts;
 mod api;
 mod applications;
 mod bad_days;

@@ -20,9 +20,10 @@ const LAYERS: &[&[&str]] = &[
     &["application", "lab", "discovery", "inventory", "metrics"],
     &["secret", "vault"],
     &["remote", "store"],
-    &["http"],
+    &["http", "notify"],
     &["core/simulation"],
     &["core/reconcile"],
+    &["core/alert"],
     &[
         "core/command",
         "core/explain",
@@ -44,6 +45,7 @@ const LAYERS: &[&[&str]] = &[
         "core/similar",
         "core/text_record",
         "accounts",
+        "child_process",
         "difference",
     ],
 ];

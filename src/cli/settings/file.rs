@@ -13,10 +13,12 @@ use toml::de::DeTable;
 use super::Flags;
 use super::ListenArgs;
 use super::LockArgs;
+use super::ReceiverSetting;
 use super::SettleArgs;
 use super::directory;
 use super::from_home;
 use super::listen::AccessTable;
+use super::notify;
 use crate::api::access::AccessRule;
 use crate::cli::error::CommandError;
 use crate::cli::failover_args::FailoverPolicyArgs;
@@ -37,6 +39,8 @@ pub(super) struct File {
     pub(super) listen: ListenArgs,
     /// The clients of other hosts that may use it.
     pub(super) access: Vec<AccessRule>,
+    /// The receivers of alerts.
+    pub(super) receivers: Vec<ReceiverSetting>,
     /// Its path; `None` if there is no file.
     pub(super) path: Option<PathBuf>,
 }
@@ -58,13 +62,15 @@ pub(super) fn read(named: Option<&Path>) -> Result<File, CommandError> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| CommandError::usage(format!("cannot read {}", path.display())).caused_by(error))?;
     let wrong = |error: String| CommandError::usage(format!("{}: {error}", path.display()));
-    let mut file = File::parse(&text).map_err(|error| wrong(error.to_string()))?;
-    if let Some((line, key)) = unknown(&text).map_err(|error| wrong(error.to_string()))? {
+    let mut file = File::parse(&text).map_err(|error| wrong(notify::shown(&text, &error)))?;
+    if let Some((line, key)) = unknown(&text).map_err(|error| wrong(notify::shown(&text, &error)))? {
         let error = wrong(format!("line {line}: there is no setting `{key}`"));
         let known = keys();
         return Err(error.maybe_hint(did_you_mean(&key, known.iter().map(String::as_str))));
     }
     file.failover.check().and_then(|()| file.schedule.check()).map_err(wrong)?;
+    let is_readable = std::fs::metadata(&path).is_ok_and(|it| it.mode() & 0o004 != 0);
+    file.receivers = notify::read(&text, &path, is_readable)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     file.flags.resolve_paths(folder);
     file.listen.resolve_paths(folder);
@@ -112,7 +118,8 @@ impl File {
         let Tables { access } = toml::from_str(text)?;
         let access = access.into_iter().map(|table| table.rule().map_err(toml::de::Error::custom));
         let access = access.collect::<Result<_, _>>()?;
-        Ok(Self { flags, failover, schedule, lock, settle, listen, access, path: None })
+        let receivers = Vec::new();
+        Ok(Self { flags, failover, schedule, lock, settle, listen, access, receivers, path: None })
     }
 }
 
@@ -158,10 +165,7 @@ fn unknown(text: &str) -> Result<Option<(usize, String)>, toml::de::Error> {
     let (table, known) = (DeTable::parse(text)?, keys());
     let unknown = table.get_ref().keys().filter(|key| !known.iter().any(|known| *known == **key.get_ref()));
     let first = unknown.min_by_key(|key| key.span().start);
-    Ok(first.map(|key| {
-        let before = text.get(..key.span().start).unwrap_or_default();
-        (before.matches('\n').count() + 1, key.get_ref().to_string())
-    }))
+    Ok(first.map(|key| (notify::line_of(text, key.span().start), key.get_ref().to_string())))
 }
 
 /// Returns every key: the names of the flags.
@@ -170,5 +174,5 @@ fn keys() -> Vec<String> {
     let command = SweepSchedule::augment_args(SettleArgs::augment_args(LockArgs::augment_args(command)));
     let command = ListenArgs::augment_args(command);
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
-    names.filter(|name| *name != "config").chain(TABLES).map(str::to_owned).collect()
+    names.filter(|name| *name != "config").chain(TABLES).chain([notify::KEY]).map(str::to_owned).collect()
 }

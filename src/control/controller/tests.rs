@@ -70,9 +70,14 @@ impl Remote for Nowhere {
 }
 
 fn context() -> ClusterContext {
+    context_on(Arc::new(MemoryStore::new()))
+}
+
+/// Returns the handles of a cluster whose hosts never answer.
+pub(in crate::control) fn context_on(store: crate::store::SharedStore) -> ClusterContext {
     ClusterContext {
         name: "default".to_owned(),
-        store: Arc::new(MemoryStore::new()),
+        store,
         keys: Keyspace::new("default").unwrap(),
         remote: Arc::new(Nowhere),
         clock: Clock::start(),
@@ -127,7 +132,12 @@ async fn abandoned(leases: &[Grant]) -> Vec<(usize, Duration)> {
         other => panic!("{other:?}"),
     };
     let failover_policy = FailoverPolicy::default();
-    let settings = LeaderSettings { timing, failover_policy, fence_commands: Arc::default() };
+    let settings = LeaderSettings {
+        timing,
+        failover_policy,
+        fence_commands: Arc::default(),
+        receivers: std::collections::BTreeMap::default(),
+    };
     control(&context, &Supervision::fixed(settings), &mut on_status, &mut |_, _| {}).await;
     told
 }

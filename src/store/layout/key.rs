@@ -56,6 +56,8 @@ pub enum Key {
     SecretRecipients,
     /// A [`crate::core::model::Event`], under a name that sorts by time.
     Event(String),
+    /// The [`crate::core::alert::Ledger`] of the receiver of alerts with this name.
+    Alerts(String),
     /// A file that a unit had before, with the contents of the files that went with it.
     Version(UnitName, Hash),
     /// The digest of the image with which a container ran whose file had this hash.
@@ -90,6 +92,7 @@ impl Keyspace {
             Key::SecretValue(name) => format!("{values}{name}"),
             Key::SecretRecipients => format!("{cluster}secret-recipients"),
             Key::Event(name) => format!("{events}{name}"),
+            Key::Alerts(receiver) => format!("{}{receiver}", self.alerts),
             Key::Version(name, hash) => format!("{}{hash}", self.versions(name)),
             Key::Image(name, hash) => format!("{}{hash}{IMAGE}", self.versions(name)),
         }
@@ -118,6 +121,7 @@ impl Keyspace {
                     | Key::Leader
                     | Key::Epoch
                     | Key::Event(_)
+                    | Key::Alerts(_)
                     | Key::Image(..)
             )
         };
@@ -132,6 +136,9 @@ impl Keyspace {
         }
         if let Some(name) = key.strip_prefix(&self.events) {
             return Ok(Some(Key::Event(name.to_owned())));
+        }
+        if let Some(receiver) = key.strip_prefix(&self.alerts) {
+            return Ok(Some(Key::Alerts(receiver.to_owned())));
         }
         if let Some(name) = key.strip_prefix(&self.secret_values) {
             return Ok(Some(Key::SecretValue(secret(name)?)));

@@ -3,6 +3,7 @@
 //! Records are input: other programs can write to the store. A record that does not parse is reported by its key. It must
 //! never be treated as absent.
 
+mod alerts;
 mod events;
 mod key;
 mod snapshot;
@@ -11,6 +12,10 @@ mod tests;
 mod unit_files;
 mod versions;
 
+pub use alerts::StoredLedger;
+pub use alerts::put_ledger;
+pub use alerts::read_ledger;
+pub use alerts::read_ledgers;
 pub use events::EVENTS_KEPT;
 pub use events::log_as;
 pub use events::logged_event;
@@ -55,6 +60,7 @@ pub struct Keyspace {
     registry: String,
     cluster: String,
     events: String,
+    alerts: String,
     secret_values: String,
     versions: String,
 }
@@ -71,6 +77,7 @@ impl Keyspace {
             registry: format!("{REGISTRY}{token}/"),
             cluster: format!("/muster/{token}/"),
             events: format!("/muster/.events/{token}/"),
+            alerts: format!("/muster/.alerts/{token}/"),
             secret_values: format!("/muster/.secrets/{token}/"),
             versions: format!("/muster/.versions/{token}/"),
         })
@@ -121,6 +128,11 @@ impl Keyspace {
     /// Returns the prefix of the event log. No token starts with a dot, so no cluster has this prefix for its records.
     pub fn events(&self) -> String {
         self.events.clone()
+    }
+
+    /// Returns the prefix of the ledgers of alerts. Nothing that decides about units reads them.
+    pub fn alerts(&self) -> String {
+        self.alerts.clone()
     }
 
     /// Returns the prefix of the encrypted values of secrets. They are large, so only a process that needs one reads it.

@@ -112,6 +112,7 @@ fn clear(snapshot: &mut Snapshot, keyspace: &Keyspace, key: &str) {
                 | Key::Epoch
                 | Key::SecretValue(_)
                 | Key::Event(_)
+                | Key::Alerts(_)
                 | Key::Version(..)
                 | Key::Image(..),
             )
@@ -156,6 +157,7 @@ fn fill(snapshot: &mut Snapshot, key: &Key, value: &[u8]) -> Result<(), String> 
         | Key::Epoch
         | Key::SecretValue(_)
         | Key::Event(_)
+        | Key::Alerts(_)
         | Key::Version(..)
         | Key::Image(..) => {}
     }
@@ -186,6 +188,7 @@ fn about(key: Key) -> About {
         // A command that encrypts reads the recipients anew, and refuses a record that it cannot read.
         | Key::SecretRecipients
         | Key::Event(_)
+        | Key::Alerts(_)
         // A command that goes back reads them anew.
         | Key::Version(..)
         | Key::Image(..) => About::Unknown,
