@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::error::ApiError;
+use super::page;
 use crate::accounts;
 use crate::core::fingerprint::Fingerprint;
 use crate::http::connections::Client;
@@ -97,6 +98,10 @@ pub(super) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
+    // The files of the page say nothing about the cluster, and the page must be there to ask for a token.
+    if page::is_for_file(request.method(), request.uri().path()) {
+        return next.run(request).await;
+    }
     let caller = match caller(&api, client, transport, request.headers()) {
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),

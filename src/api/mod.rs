@@ -5,8 +5,11 @@
 //! Requests are bounded and not trusted. Nothing here reaches a host.
 
 pub mod access;
+pub mod carrying_out;
 mod error;
 mod fleet;
+pub mod one_time;
+mod page;
 mod request;
 mod v1;
 
@@ -19,13 +22,17 @@ use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::header::SERVER;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::middleware;
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -47,19 +54,22 @@ use crate::http::connections::Client;
 use crate::http::connections::Listener;
 use crate::http::connections::Transport;
 use crate::http::origin;
+use crate::http::origin::Scheme;
 use crate::http::rate::ClientRate;
 use crate::metrics;
 use crate::metrics::Trouble;
 use crate::runner::ClusterContext;
 use crate::runner::Supervision;
-use crate::store::GuestStore;
 use crate::store::layout;
 use crate::store::layout::Key;
+use crate::store::leader_election::LeaderKind;
 use crate::store::leader_election::LeaderRecord;
 use crate::store::leader_election::hostname;
 use access::AccessList;
 use access::Caller;
+use carrying_out::CarryingOut;
 use error::ApiError;
+use one_time::OneTimeAccess;
 
 /// How long a change waits until the read model has it, so that its client sees it in the next answer.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
@@ -94,13 +104,17 @@ pub struct Api {
     commands: Arc<Semaphore>,
     /// Cancelled when the service ends, so that no client keeps it from ending.
     stop: CancellationToken,
+    /// Carries out changes while no controller leads; `None` if that is left to a controller or a sweep.
+    carrying_out: Option<CarryingOut>,
+    /// Held while a plan is made.
+    planning: Mutex<()>,
 }
 
 /// The answer to a request.
 type Reply = Result<Response, ApiError>;
 
 impl Api {
-    /// Makes the API of a cluster. What it does for clients makes no leader.
+    /// Makes the API of a cluster. What clients begin goes on until `cluster` is told to stop, and leads if its store lets it.
     pub fn new(
         cluster: ClusterContext,
         view: View,
@@ -108,19 +122,32 @@ impl Api {
         access: watch::Receiver<Arc<AccessList>>,
         stop: CancellationToken,
     ) -> Self {
-        let store = Arc::new(GuestStore(cluster.store));
-        let (guesses, commands) = (ClientRate::new(access::GUESSES), Arc::new(Semaphore::new(v1::COMMANDS)));
         Self {
-            cluster: ClusterContext { store, stop: stop.clone(), ..cluster },
+            cluster,
             view,
             hostname: hostname(),
             supervision,
             access,
-            guesses,
+            guesses: ClientRate::new(access::GUESSES),
             operations: v1::Operations::default(),
-            commands,
+            commands: Arc::new(Semaphore::new(v1::COMMANDS)),
             stop,
+            carrying_out: None,
+            planning: Mutex::new(()),
         }
+    }
+
+    /// Lets this process carry out changes while no controller leads.
+    #[must_use]
+    pub fn that_carries_out(self, carrying_out: CarryingOut) -> Self {
+        Self { carrying_out: Some(carrying_out), ..self }
+    }
+
+    /// Returns what carries out changes, if no controller does.
+    fn carrier(&self) -> Option<&CarryingOut> {
+        let is_controller = |leader: &LeaderRecord| leader.kind == LeaderKind::Controller;
+        let has_controller = self.view.now().leader.as_ref().is_some_and(is_controller);
+        self.carrying_out.as_ref().filter(|_| !has_controller)
     }
 
     /// Returns the cluster of this moment, once the store was read.
@@ -152,7 +179,11 @@ impl Api {
         if let Some(problem) = problems.first() {
             return Err(ApiError::not_found(problem.what.clone()));
         }
-        self.see(&unit).await
+        self.see(&unit).await?;
+        if let Some(carrier) = self.carrier() {
+            carrier.change(cluster, verb, unit);
+        }
+        Ok(())
     }
 
     /// Waits until the read model has the present record of a unit.
@@ -170,6 +201,12 @@ pub async fn serve(listener: Listener, api: Arc<Api>) {
     connections::serve(listener, router(api), stop).await;
 }
 
+/// Serves the API and the page to one browser of this host until it is stopped.
+pub async fn serve_guarded(listener: TcpListener, api: Api, access: Arc<OneTimeAccess>) {
+    let (stop, routes) = (api.stop.clone(), one_time::guard(router(Arc::new(api)), access));
+    connections::serve(Listener::Tcp(listener), routes, stop).await;
+}
+
 /// Returns the routes. Each request must have its [`Client`] and its [`Transport`] as extensions.
 pub fn router(api: Arc<Api>) -> Router {
     Router::new()
@@ -177,13 +214,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/metrics", get(metrics))
         .nest("/fleet/v1", fleet::router())
         .nest("/v1-alpha", fleet::router())
+        .merge(page::router())
         .fallback(async || ApiError::not_found("there is no such resource"))
         .layer(middleware::from_fn_with_state(api.clone(), access::check))
         .layer(middleware::from_fn_with_state(api.clone(), check_origin))
         .with_state(api)
 }
 
-/// Refuses what the page of another site makes a browser send, and what names another host.
+/// Refuses what the page of another site makes a browser send, and what names another host. A link of another site may lead to the
+/// page itself.
 async fn check_origin(
     State(api): State<Arc<Api>>,
     Extension(client): Extension<Client>,
@@ -192,17 +231,23 @@ async fn check_origin(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    // A browser cannot reach a socket of this host, and with TLS it has compared the name with the certificate.
-    let is_certain = matches!(client, Client::User(_)) || matches!(transport, Transport::Tls(_));
-    let mut response = if !is_certain && !origin::is_addressed(headers, None, &api.hostname) {
-        ApiError::new(StatusCode::MISDIRECTED_REQUEST, "this service has no such name").into_response()
-    } else if origin::is_cross_site(headers) {
+    // Programs on a socket of this host write what they like as the host. A browser reaches it only through a port that is
+    // forwarded to it. With TLS, a browser has compared the name with the certificate.
+    let is_local = matches!(client, Client::User(_)) && !origin::is_of_page(headers);
+    let is_tls = matches!(transport, Transport::Tls(_));
+    let (is_exempt, scheme) = (is_local || is_tls, if is_tls { Scheme::Https } else { Scheme::Http });
+    let is_for_file = page::is_for_file(request.method(), request.uri().path());
+    let mut response = if !is_for_file && origin::is_cross_site(headers, Some(scheme)) {
         ApiError::new(StatusCode::FORBIDDEN, "a page of another site cannot use this API").into_response()
+    } else if !is_exempt && !origin::is_addressed(headers, None, &api.hostname) {
+        ApiError::new(StatusCode::MISDIRECTED_REQUEST, "this service has no such name").into_response()
     } else {
         next.run(request).await
     };
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static(NAME));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Some(stale) = api.view.now().stale {
         headers.insert(STALE, HeaderValue::from(stale.since.as_millis() / 1000));
     }

@@ -44,12 +44,20 @@ pub(super) struct ControllerArgs {
 impl ControllerArgs {
     /// Returns the settings of the leader, with the fence commands of the inventory and the receivers of alerts.
     fn leader_settings(&self, context: &Context) -> Result<LeaderSettings, CommandError> {
-        let settings = &context.settings;
-        let (detection, failover_policy) = self.failover.resolve(&settings.failover, DOWN_AFTER);
-        let timing = leasing(detection, self.failover.lease(&settings.failover).unwrap_or(LEASE))?;
-        let (fence_commands, receivers) = (Arc::new(context.fence_commands()?), context.receivers()?);
-        Ok(LeaderSettings { timing, failover_policy, fence_commands, receivers })
+        leader_settings(context, &self.failover)
     }
+}
+
+/// Returns the settings of a controller with these flags.
+pub(super) fn leader_settings(
+    context: &Context,
+    failover: &FailoverPolicyArgs,
+) -> Result<LeaderSettings, CommandError> {
+    let settings = &context.settings;
+    let (detection, failover_policy) = failover.resolve(&settings.failover, DOWN_AFTER);
+    let timing = leasing(detection, failover.lease(&settings.failover).unwrap_or(LEASE))?;
+    let (fence_commands, receivers) = (Arc::new(context.fence_commands()?), context.receivers()?);
+    Ok(LeaderSettings { timing, failover_policy, fence_commands, receivers })
 }
 
 /// Runs `muster controller`.

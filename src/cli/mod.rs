@@ -29,6 +29,7 @@ mod membership;
 mod missed;
 mod notify;
 mod on_machine;
+mod page;
 mod plan;
 mod play;
 mod play_coverage;
@@ -247,6 +248,13 @@ enum Command {
     ///
     /// The event log keeps the latest 2000 events of the cluster.
     Audit(audit::AuditArgs),
+    /// Show the cluster in a browser
+    ///
+    /// The page shows machines, units, applications, problems and events as they change, and starts, stops, restarts and drains
+    /// after it has shown the plan. It is served on 127.0.0.1 until the command is interrupted. The address that is printed works
+    /// once, so that no other user of this computer can open the page. No controller is needed: without one, the command looks at
+    /// the machines itself and carries out what is asked for.
+    Ui(page::PageArgs),
     /// Observe every machine and print the steps that would be taken
     ///
     /// While a controller leads, its observations are used and no machine is visited.
@@ -320,7 +328,7 @@ impl Command {
     /// Reports whether the command says what it waits for. A daemon waits all the time. cron mails what a sweep prints.
     fn tells_waits(&self) -> bool {
         match self {
-            Self::Controller(_) | Self::Discovery(_) => false,
+            Self::Controller(_) | Self::Discovery(_) | Self::Ui(_) => false,
             Self::Sweep(_) => std::io::stderr().is_terminal(),
             _ => true,
         }
@@ -346,6 +354,7 @@ impl Command {
                 | Self::Drain(_)
                 | Self::Sweep(_)
                 | Self::Controller(_)
+                | Self::Ui(_)
                 | Self::Play(_)
                 | Self::Lab(_)
         )
@@ -457,6 +466,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Failover(args) => failover::failover(&context, &args).await,
         Command::Events(args) => events::events(&context, &args).await,
         Command::Audit(args) => audit::audit(&context, &args).await,
+        Command::Ui(args) => page::page(&context, &args).await,
         Command::Plan(args) => plan::plan(&context, &args).await,
         Command::Simulate(args) => plan::simulate(&context, &args).await,
         Command::Lock(command) => lock::run(&context, command).await,

@@ -109,17 +109,29 @@ pub enum SchedulingMode {
     Drained(Option<Timestamp>),
 }
 
+impl SchedulingMode {
+    /// Returns whether a machine with this mode is cordoned, whether it is draining, and the deadline of the drain.
+    pub const fn flags(self) -> (bool, bool, Option<Timestamp>) {
+        match self {
+            Self::Open => (false, false, None),
+            Self::Cordoned => (true, false, None),
+            Self::Drained(by) => (true, true, by),
+        }
+    }
+}
+
 /// Sets whether a machine takes units. Returns its new record.
 pub async fn set_scheduling_mode(
     context: &ClusterContext,
     name: &str,
     mode: SchedulingMode,
 ) -> Result<Machine, MembershipError> {
-    let (verb, cordoned, draining, drain_by) = match mode {
-        SchedulingMode::Open => (MachineVerb::Uncordon, false, false, None),
-        SchedulingMode::Cordoned => (MachineVerb::Cordon, true, false, None),
-        SchedulingMode::Drained(by) => (MachineVerb::Drain, true, true, by),
+    let verb = match mode {
+        SchedulingMode::Open => MachineVerb::Uncordon,
+        SchedulingMode::Cordoned => MachineVerb::Cordon,
+        SchedulingMode::Drained(_) => MachineVerb::Drain,
     };
+    let (cordoned, draining, drain_by) = mode.flags();
     change_machine(context, name, Some(verb), |machine| Machine { cordoned, draining, drain_by, ..machine }).await
 }
 

@@ -19,6 +19,7 @@ use crate::core::model::Timestamp;
 use crate::core::model::Unit;
 use crate::core::unit::UnitName;
 use crate::runner::Clock;
+use crate::runner::ClusterContext;
 use crate::store::SharedStore;
 use crate::store::WatchEvent;
 use crate::store::follow::Follower;
@@ -32,6 +33,15 @@ pub use log::EventLog;
 pub use log::LogItem;
 use log::Reader;
 
+/// How long to wait after a look before the next one. What a look found counts as the present state for four seconds.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait after a change of the store: more changes come with it.
+const LOOK_DELAY: Duration = Duration::from_millis(200);
+
+/// How many views there are while no reader waits for changes: that of the API.
+const IDLE_VIEWS: usize = 1;
+
 /// The cluster at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
@@ -43,6 +53,9 @@ pub struct Published {
     pub events: Arc<EventLog>,
     /// Set once the store has been read.
     pub is_read: bool,
+    /// Another number after each change of a record, but not after an event or an observation time: those come all the time and
+    /// change little of what is shown.
+    pub revision: u64,
     /// Set while the store does not answer, so that the rest may be out of date: since when, and why.
     pub stale: Option<Stale>,
 }
@@ -72,6 +85,17 @@ impl Published {
         }
         snapshot
     }
+}
+
+/// Follows the records of a cluster and its events.
+fn follower(store: &SharedStore, keys: &Keyspace) -> Follower {
+    Follower::new(store.clone(), [keys.prefixes(), vec![keys.events()]].concat())
+}
+
+/// Waits, then looks at the machines. Returns the records with what was found; `None` if the store did not answer.
+async fn found(cluster: &ClusterContext, delay: Duration) -> Option<Snapshot> {
+    tokio::time::sleep(delay).await;
+    look::look(cluster).await.ok().map(|look| look.snapshot)
 }
 
 /// What readers hold of the read model.
@@ -110,8 +134,7 @@ impl ReadModel {
     /// Makes the read model of a cluster, and the view of it. Nothing is read before it runs.
     pub fn new(store: &SharedStore, keys: &Keyspace, clock: Clock) -> (Self, View) {
         let (publisher, receiver) = watch::channel(Published::default());
-        let prefixes = [keys.prefixes(), vec![keys.events()]].concat();
-        let follower = Follower::new(store.clone(), prefixes);
+        let follower = follower(store, keys);
         (Self { keys: keys.clone(), clock, follower, reader: Reader::default(), publisher }, View(receiver))
     }
 
@@ -121,6 +144,53 @@ impl ReadModel {
             let update = self.follower.next().await;
             self.publish(update);
         }
+    }
+
+    /// Does the same for a process that may be the only one: while no process leads and a reader waits for changes, it looks at
+    /// the machines again and again, and readers get what was found. The store is not written.
+    pub async fn run_and_look(mut self, cluster: &ClusterContext) {
+        let mut look = Box::pin(found(cluster, Duration::ZERO));
+        let mut has_looked = false;
+        loop {
+            let is_needed = self.needs_look();
+            tokio::select! {
+                update = self.follower.next() => {
+                    self.publish(update);
+                    if has_looked && self.publisher.borrow().leader.is_some() {
+                        // The leader changes the records of the store, so those are what readers need.
+                        self.follower = follower(&cluster.store, &self.keys);
+                        has_looked = false;
+                    }
+                    // What a look finds is compared with these records.
+                    look = Box::pin(found(cluster, LOOK_DELAY));
+                }
+                look_ended = &mut look, if is_needed => {
+                    if let Some(found) = look_ended {
+                        self.take_look(found);
+                        has_looked = true;
+                    }
+                    look = Box::pin(found(cluster, LOOK_INTERVAL));
+                }
+                () = tokio::time::sleep(LOOK_INTERVAL), if !is_needed => {}
+            }
+        }
+    }
+
+    /// Reports whether no process leads and a reader waits for changes. The publisher's own view and that of the API do not.
+    fn needs_look(&self) -> bool {
+        let published = self.publisher.borrow();
+        published.is_read && published.leader.is_none() && self.publisher.receiver_count() > IDLE_VIEWS
+    }
+
+    /// Publishes what a look has found.
+    fn take_look(&self, found: Snapshot) {
+        self.publisher.send_modify(|published| {
+            let known = &published.snapshot;
+            let is_new = (&known.states, &known.health) != (&found.states, &found.health);
+            published.revision = published.revision.wrapping_add(u64::from(is_new));
+            let snapshot = Arc::make_mut(&mut published.snapshot);
+            (snapshot.states, snapshot.health, snapshot.observed) = (found.states, found.health, found.observed);
+        });
     }
 
     fn publish(&mut self, update: Update) {
@@ -133,6 +203,7 @@ impl ReadModel {
             Update::Reset(listing) => {
                 published.stale = None;
                 published.is_read = true;
+                published.revision = published.revision.wrapping_add(1);
                 published.snapshot = Arc::new(layout::snapshot(keys, &listing));
                 let leader = listing.entries.iter().find(|entry| entry.key == keys.key(&Key::Leader));
                 published.leader = leader.map(|entry| LeaderRecord::read(&entry.value));
@@ -143,6 +214,8 @@ impl ReadModel {
             Update::Events(changes) => {
                 published.stale = None;
                 note_leader(published, keys, &changes);
+                let is_shown = |change: &WatchEvent| !is_routine(keys, change);
+                published.revision = published.revision.wrapping_add(u64::from(changes.iter().any(is_shown)));
                 layout::apply(Arc::make_mut(&mut published.snapshot), keys, &changes);
                 let items = reader.take_changes(keys, &changes);
                 if !items.is_empty() {
@@ -151,6 +224,11 @@ impl ReadModel {
             }
         });
     }
+}
+
+/// Reports whether a change is an event or a figure that leaders renew all the time.
+fn is_routine(keys: &Keyspace, change: &WatchEvent) -> bool {
+    matches!(keys.parse(change.key()), Ok(Some(Key::Event(_) | Key::Observed | Key::Serial | Key::Epoch)))
 }
 
 fn note_leader(published: &mut Published, keys: &Keyspace, changes: &[WatchEvent]) {

@@ -159,7 +159,7 @@ async fn new(
     let Query(query) = query.map_err(|rejection| bad(rejection.to_string()))?;
     let text = query.size.as_deref().unwrap_or("3");
     let size = text.parse().map_err(|error| bad(format!("invalid size: expected a number of servers: {error}")))?;
-    if origin::is_cross_site(&headers) {
+    if origin::is_cross_site(&headers, None) {
         return Err((StatusCode::FORBIDDEN, "a web page cannot create tokens").into_response());
     }
     if !discovery.rate.allows(client) {

@@ -238,6 +238,7 @@ pub fn unit_json(snapshot: &Snapshot, name: &UnitName, why: &Explanation, events
         "class": why.class.map(|class| class.to_string()),
         "global": why.global,
         "placement": why.placement,
+        "placement_reason": why.placement.as_ref().map(|it| event::placement(snapshot, &it.reason)),
         "states": why.states.iter().map(state).collect::<Vec<_>>(),
         "refusal": why.placement_error.as_ref().map(ToString::to_string),
         "filter_reasons": filter_reasons.collect::<Vec<_>>(),

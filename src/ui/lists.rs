@@ -2,6 +2,7 @@
 //! the same rows as JSON.
 
 pub mod applications;
+mod overview;
 pub mod secrets;
 mod versions;
 
@@ -32,6 +33,8 @@ use crate::core::unit::Hash;
 use crate::core::unit::Requirements;
 use crate::core::unit::UnitName;
 
+pub use overview::Overview;
+pub use overview::overview;
 pub use versions::VersionRow;
 pub use versions::versions;
 

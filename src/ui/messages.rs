@@ -61,6 +61,9 @@ pub fn leads(epoch: u64) -> String {
     format!("leads (epoch {epoch})")
 }
 
+/// The page is served on this host.
+pub const PAGE_IS_SERVED: &str = "serves the page at this address, which works once; Ctrl-C ends it";
+
 /// A controller serves the API.
 pub fn serves(place: &str) -> String {
     format!("serves the API on {place}")

@@ -83,6 +83,22 @@ async fn a_client_gets_each_event_once_though_it_was_cut_off() {
 }
 
 #[tokio::test]
+async fn a_stream_says_that_records_have_changed_and_is_silent_while_they_have_not() {
+    let served = Served::start().await;
+    assert!(served.view.until(Duration::from_secs(5), |it| it.is_read).await);
+    let mut stream = Stream::open(&served, "/api/v1/events?changes=true", None).await;
+    let first = stream.read_until("\n\n").await;
+    assert!(first.contains("event: change") && first.contains("\"stale_since\":null"), "{first}");
+    // An event is no change of a record: it comes alone.
+    log(&served, 1).await;
+    assert_eq!(stream.next().await.1, 1);
+    let ops = crate::control::want("web.service", "[Service]\nExecStart=/bin/true\n");
+    served.cluster.store.commit(vec![], ops).await.unwrap();
+    let second = stream.read_until("\n\n").await;
+    assert!(second.contains("event: change") && second != first, "{second}");
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_the_service() {
     let served = Served::start().await;
     let mut stream = Stream::open(&served, "/api/v1/events", None).await;

@@ -71,6 +71,56 @@ async fn a_page_of_another_site_is_refused() {
 }
 
 #[tokio::test]
+async fn a_page_reaches_a_forwarded_socket_only_under_a_name_of_this_host() {
+    let served = Served::start().await;
+    let ask = async |host: &str, head: &str| {
+        let mut stream = served.connect().await;
+        let request = format!(
+            "POST /api/v1/units/none.service/start HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{head}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let same = "Sec-Fetch-Site: same-origin\r\n";
+    assert_eq!(ask("localhost:8087", &format!("Origin: http://localhost:8087\r\n{same}")).await, "404");
+    assert_eq!(ask("localhost:8087", "Origin: http://localhost:8088\r\n").await, "403", "another port");
+    // A page whose own name was changed to lead to the forwarded port.
+    assert_eq!(ask("evil.example:8087", &format!("Origin: http://evil.example:8087\r\n{same}")).await, "421");
+    assert_eq!(ask("evil.example:8087", same).await, "421");
+    assert_eq!(ask("muster", "").await, "404", "a program writes what it likes");
+}
+
+#[tokio::test]
+async fn the_page_forbids_what_is_not_its_own_and_a_link_may_lead_to_it() {
+    let served = Served::start().await;
+    let link = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n";
+    let get = async |path: &str, host: &str| {
+        let mut stream = served.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{link}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.unwrap();
+        answer.to_lowercase()
+    };
+    let page = get("/", "localhost:8087").await;
+    for part in [
+        "http/1.1 200",
+        "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; ",
+        "frame-ancestors 'none'",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "etag: \"",
+    ] {
+        assert!(page.contains(part), "{part}: {}", &page[..600]);
+    }
+    assert!(get("/app.js", "localhost:8087").await.starts_with("http/1.1 200"));
+    assert!(get("/", "evil.example").await.starts_with("http/1.1 421"));
+    assert!(get("/api/v1/cluster", "localhost:8087").await.starts_with("http/1.1 403"));
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_request_end_the_connection_and_nothing_else() {
     let served = Served::start().await;
     for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\0\0\0\xff\r\n\r\n"] {

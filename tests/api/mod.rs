@@ -144,7 +144,7 @@ impl Served {
 }
 
 /// Returns the ties of a controller that does nothing.
-fn supervision() -> Supervision {
+pub(crate) fn supervision() -> Supervision {
     let failover_policy = FailoverPolicy::default();
     Supervision::fixed(LeaderSettings {
         timing: timing(),

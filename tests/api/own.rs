@@ -125,6 +125,49 @@ async fn a_plan_and_a_simulation_change_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_plan_says_what_follows_from_one_change() {
+    let served = Served::start().await;
+    let submission = json!({"text": "[Service]\nExecStart=/bin/true\n"});
+    served.put("/api/v1/unit-files/web.service", &submission).await;
+    let start = served.get("/api/v1/plan?start=web.service").await.json();
+    assert_eq!(
+        (&start["moves"][0]["unit"], &start["moves"][0]["to"], &start["pending"]),
+        (&json!("web.service"), &json!(MACHINE), &json!(0)),
+        "{start}"
+    );
+    assert_eq!(served.desired("web.service").await, Some(DesiredState::Inactive));
+    served.send("POST /api/v1/units/web.service/start", "", "").await;
+    // The leader takes these steps anyway, so they do not follow from another start.
+    let again = served.get("/api/v1/plan?start=web.service").await.json();
+    assert_eq!((&again["steps"], &again["pending"]), (&json!([]), &json!(2)), "{again}");
+    let cordon = served.get("/api/v1/plan?cordon=core-01").await.json();
+    assert_eq!(cordon["unschedulable"][0]["unit"], "web.service", "{cordon}");
+    for (query, status, text) in [
+        ("start=none.service", 404, "Unit none.service does not exist"),
+        ("drain=none", 404, "none"),
+        ("fly=web.service", 400, "there is no parameter \"fly\": expected one of start, stop, "),
+        ("start=web.service&stop=web.service", 400, "name one change: ?VERB=NAME"),
+    ] {
+        let (code, said) = served.get(&format!("/api/v1/plan?{query}")).await.error();
+        assert!(code == status && said.contains(text), "{query}: {code} {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_overview_has_each_unit_and_the_index_of_its_machine() {
+    let served = Served::start().await;
+    let text = "[Unit]\nDescription=Web\n[Service]\nExecStart=/bin/true\n[X-Muster]\nApplication=shop\n";
+    served.put("/api/v1/unit-files/web.service", &json!({"text": text})).await;
+    let overview = served.get("/api/v1/overview").await.json();
+    assert_eq!(overview["machines"][0]["name"], "core-01");
+    let unit = json!({"unit": "web.service", "desired": "inactive", "application": "shop", "description": "Web"});
+    assert_eq!(overview["units"], json!([unit]));
+    assert_eq!(overview["cluster"]["machines"], 1);
+    let session = served.get("/api/v1/session").await.json();
+    assert_eq!((&session["role"], &session["carries_out"]), (&json!("operate"), &json!(false)), "{session}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_on_while_the_store_does_not_answer_and_say_so() {
     if !installed() {

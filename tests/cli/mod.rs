@@ -16,6 +16,7 @@ mod metrics;
 mod notify;
 mod output;
 mod packaging;
+mod page;
 mod play;
 mod reference;
 mod scheduled;

@@ -57,7 +57,7 @@ pub(super) async fn carry_out(
 }
 
 /// What may be asked of a machine.
-const MODES: [(&str, SchedulingMode); 3] = [
+pub(super) const MODES: [(&str, SchedulingMode); 3] = [
     ("cordon", SchedulingMode::Cordoned),
     ("uncordon", SchedulingMode::Open),
     ("drain", SchedulingMode::Drained(None)),
@@ -75,6 +75,9 @@ pub(super) async fn schedule(
         published.snapshot().machines.get(&id).is_some_and(|it| (it.cordoned, it.draining) == (cordoned, draining))
     };
     api.view.until(SEEN_WITHIN, is_seen).await;
+    if let Some(carrier) = api.carrier().filter(|_| draining) {
+        carrier.empty(api.cluster_for(&caller), &api.published()?.snapshot(), id);
+    }
     let machine = json!({"machine": id, "name": name, "cordoned": cordoned, "draining": draining});
     Ok((StatusCode::ACCEPTED, Json(machine)).into_response())
 }

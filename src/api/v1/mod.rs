@@ -6,13 +6,13 @@ mod journal;
 mod operations;
 mod plans;
 mod records;
+mod session;
 
 pub(super) use journal::COMMANDS;
 pub(super) use operations::Operations;
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::extract::Path;
@@ -24,11 +24,11 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::routing::post;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::json;
 
 use super::Api;
 use super::Reply;
-use super::access::Caller;
 use super::error::ApiError;
 use crate::control::read_model::Published;
 use crate::core::explain;
@@ -50,8 +50,9 @@ const LATEST: usize = 10;
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
         .route("/openapi.json", get(async || ([(CONTENT_TYPE, "application/json")], OPENAPI)))
-        .route("/session", get(session))
+        .route("/session", get(session::session))
         .route("/cluster", get(cluster))
+        .route("/overview", get(overview))
         .route("/machines", get(machines))
         .route("/machines/{machine}", get(machine))
         .route("/machines/{machine}/{verb}", post(changes::schedule))
@@ -86,26 +87,38 @@ fn show<T: Serialize>(api: &Api, make: impl FnOnce(&Snapshot, Timestamp) -> T) -
 
 async fn cluster(State(api): State<Arc<Api>>) -> Reply {
     let published = api.published()?;
-    let snapshot = published.snapshot();
+    Ok(Json(described(&api, &published, &published.snapshot())).into_response())
+}
+
+fn described(api: &Api, published: &Published, snapshot: &Snapshot) -> Value {
     let leader = published.leader.as_ref();
     let leader = leader.map(|it| json!({"kind": it.kind, "host": it.host, "since": it.since, "epoch": it.epoch}));
     let stale = published.stale.as_ref().map(|stale| json!({"since": stale.since, "why": stale.why}));
-    let cluster = json!({
+    json!({
         "name": api.cluster.name,
+        "revision": events::revision(published, api.now()),
         "leader": leader,
         "stale": stale,
         "machines": snapshot.machines.len(),
         "units": snapshot.units.len(),
         "observed_at": snapshot.observed.as_ref().map(|observed| observed.at),
         "now": api.now(),
-    });
-    Ok(Json(cluster).into_response())
+    })
 }
 
-/// Answers with what the API knows of the client.
-async fn session(State(api): State<Arc<Api>>, Extension(caller): Extension<Caller>) -> Reply {
-    let session = json!({"name": caller.name, "role": caller.role, "token": api.cluster.keys.token()});
-    Ok(Json(session).into_response())
+/// The cluster with all machines and units.
+#[derive(Serialize)]
+struct Whole<'s> {
+    cluster: Value,
+    #[serde(flatten)]
+    overview: lists::Overview<'s>,
+}
+
+async fn overview(State(api): State<Arc<Api>>) -> Reply {
+    let published = api.published()?;
+    let snapshot = published.snapshot();
+    let cluster = described(&api, &published, &snapshot);
+    Ok(Json(Whole { cluster, overview: lists::overview(&snapshot, api.now()) }).into_response())
 }
 
 async fn machines(State(api): State<Arc<Api>>) -> Reply {

@@ -30,6 +30,7 @@ use crate::remote::ssh::Ssh;
 use crate::remote::ssh_config::ConfigError;
 use crate::runner::ClusterContext;
 use crate::runner::Supervision;
+use crate::store::GuestStore;
 use crate::ui;
 use crate::ui::messages;
 
@@ -114,7 +115,9 @@ pub(super) fn start(
     let places = places.collect::<Result<Vec<_>, CommandError>>()?;
     let failed = |error: io::Error| CommandError::failed("the API cannot be started").caused_by(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let cluster = ClusterContext { remote, ..cluster.clone() };
+    // The leader is the controller itself, and not one of its clients.
+    let store = Arc::new(GuestStore(cluster.store.clone()));
+    let cluster = ClusterContext { remote, store, stop: stop.clone(), ..cluster.clone() };
     let serve = move || {
         // Without permission the priority stays as it is.
         let _ = rustix::process::nice(NICE);
