@@ -6,7 +6,7 @@ build_packages=(gcc libc6-dev libprotobuf-dev protobuf-compiler)
 # For the lab. `muster lab` names the same packages when they are missing.
 lab_packages=(iproute2 mmdebstrap mount openssh-client procps systemd-container util-linux)
 # For the tests: the servers and tools that muster is tested against.
-test_packages=(age bzip2 curl etcd-client etcd-server file fish git make nftables openssh-server openssl prometheus python3-venv tcsh unzip xz-utils zip)
+test_packages=(age bzip2 chromium chromium-driver curl etcd-client etcd-server file fish git make nftables openssh-server openssl prometheus python3-venv tcsh unzip xz-utils zip)
 
 # Installs the named packages that are missing, and prints their names. Asks first, unless $1 is --yes or stdin is not a
 # terminal. Servers among the packages are disabled and stopped: the tests start their own.

@@ -8,6 +8,7 @@ mod control;
 mod discovery;
 mod fuzz;
 mod hosts;
+mod page;
 mod playbook;
 mod simulator;
 mod source_rules;

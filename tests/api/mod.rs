@@ -1,6 +1,7 @@
 //! The API, served on a socket by this process: answers, refusals, and clients that are slow, many or hostile.
 
 mod access;
+mod alone;
 mod clients;
 mod events;
 mod fleet;
@@ -24,6 +25,7 @@ use muster::http::connections::Listener;
 use muster::runner::ClusterContext;
 use muster::runner::LeaderSettings;
 use muster::runner::Supervision;
+use muster::store::GuestStore;
 use muster::store::MemoryStore;
 use muster::store::SharedStore;
 use muster::store::layout::Key;
@@ -88,7 +90,9 @@ impl Served {
         let (socket, stop) = (folder.path().join("api.sock"), CancellationToken::new());
         let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
         let (_, access) = watch::channel(Arc::default());
-        let api = Arc::new(Api::new(cluster.clone(), view.clone(), supervision(), access, stop.clone()));
+        // As beside a controller, which is the one that leads.
+        let guest = ClusterContext { store: Arc::new(GuestStore(cluster.store.clone())), ..cluster.clone() };
+        let api = Arc::new(Api::new(guest, view.clone(), supervision(), access, stop.clone()));
         let listener = Listener::Unix(UnixListener::bind(&socket).unwrap());
         tokio::spawn(async move {
             tokio::select! {

@@ -1,6 +1,6 @@
 // The panel about one machine or one unit. It is renewed whenever the records change.
 
-import { $, ago, badge, clock, fill, h, machineLink, time, unitLink } from "./dom.js";
+import { $, ago, badge, clock, fill, h, machineLink, plural, time, unitLink } from "./dom.js";
 import { Refused, getJson, getText } from "./client.js";
 import { buttons } from "./actions.js";
 import { healthTone, healthWord, machineName, observed, state } from "./model.js";
@@ -174,7 +174,10 @@ export class UnitPanel extends Panel {
   }
 
   #showWhy(why) {
-    const { placement, states, not_running: troubles, filter_reasons: reasons, refusal, events } = why;
+    const { placement, states, not_running: troubles, refusal, events } = why;
+    // A machine without a reason against it fits.
+    const reasons = why.filter_reasons.filter((it) => it.reasons.length > 0);
+    const fits = why.filter_reasons.length - reasons.length;
     fill(this.body,
       troubles.map((it) => h("p", { class: "trouble-box" }, it.text)),
       facts([
@@ -183,6 +186,7 @@ export class UnitPanel extends Panel {
         ["Placed on", placement ? [machineLink(machineName(placement.machine)), `, ${ago(placement.since)}`] : why.global ? "every machine that fits" : "no machine"],
         ["Because", why.placement_reason],
         ["Refused", refusal],
+        ["Fits on", why.filter_reasons.length ? plural(fits, "machine") : null],
         ["May run until", why.may_run_until ? time(why.may_run_until) : null],
         ["Application", state.unitsByName.get(this.name)?.application],
         ["File", h("span", { class: "mono" }, why.hash.slice(0, 12))],
