@@ -10,6 +10,7 @@ mod fuzz;
 mod hosts;
 mod page;
 mod playbook;
+mod pty;
 mod simulator;
 mod source_rules;
 mod store;

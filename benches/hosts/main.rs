@@ -16,8 +16,11 @@
 mod ground;
 mod many;
 mod plays;
+#[path = "../../tests/pty/mod.rs"]
+mod pty;
 mod table;
 mod thousand;
+mod top;
 mod units;
 
 use table::Table;
@@ -93,6 +96,9 @@ fn main() {
     }
     if selection.has("thousand") {
         thousand::measure(&mut table);
+    }
+    if selection.has("top") {
+        top::measure(&selection, &mut table);
     }
     println!("{}", table.end());
 }

@@ -43,6 +43,7 @@ mod setting_origin;
 pub mod settings;
 mod sweep;
 mod task_warnings;
+mod top;
 mod unit_commands;
 mod usage;
 mod user_args;
@@ -232,6 +233,12 @@ enum Command {
     /// no other machine stays while it or another unit of the machine runs, unless there is a deadline. The exit code is
     /// 1 if a unit stays, or does not run on the machine to which it has moved, and 3 if the machine does not answer.
     Drain(membership::DrainArgs),
+    /// Show the cluster on the whole terminal, and keep it up to date
+    ///
+    /// It shows machines, units, applications, events and problems as the lists do, and for each why, file and journal. A key
+    /// opens a shell on a machine, starts, stops or restarts a unit, or drains a machine; what would be done is shown first. It
+    /// reads the store and needs no controller. `?` shows the keys.
+    Top(top::TopArgs),
     /// Explain why a unit is on its machine, or why it does not run
     Why(explain::WhyArgs),
     /// Show a machine
@@ -325,10 +332,11 @@ fn hidden(option: clap::Arg) -> clap::Arg {
 }
 
 impl Command {
-    /// Reports whether the command says what it waits for. A daemon waits all the time. cron mails what a sweep prints.
+    /// Reports whether the command says what it waits for. A daemon waits all the time, and `top` has the whole
+    /// screen. cron mails what a sweep prints.
     fn tells_waits(&self) -> bool {
         match self {
-            Self::Controller(_) | Self::Discovery(_) | Self::Ui(_) => false,
+            Self::Controller(_) | Self::Discovery(_) | Self::Ui(_) | Self::Top(_) => false,
             Self::Sweep(_) => std::io::stderr().is_terminal(),
             _ => true,
         }
@@ -461,6 +469,7 @@ async fn run(cli: Cli) -> CommandResult {
         Command::Cordon(args) => membership::cordon(&context, &args, true).await,
         Command::Uncordon(args) => membership::cordon(&context, &args, false).await,
         Command::Drain(args) => membership::drain(&context, &args).await,
+        Command::Top(args) => Box::pin(top::top(&context, args)).await,
         Command::Why(args) => explain::why(&context, &args).await,
         Command::Machine(command) => explain::machine(&context, &command).await,
         Command::Failover(args) => failover::failover(&context, &args).await,

@@ -223,7 +223,8 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     Ok(status_of(&exit))
 }
 
-fn quote(word: &str) -> Result<String, CommandError> {
+/// Quotes a word for a script.
+pub(super) fn quote(word: &str) -> Result<String, CommandError> {
     remote::quote(word)
         .map(Into::into)
         .map_err(|error| CommandError::usage(format!("invalid word {word:?}")).caused_by(error))

@@ -13,6 +13,7 @@ use super::failover_args::FailoverPolicyArgs;
 use crate::control;
 use crate::control::LEASE;
 use crate::control::look;
+use crate::control::preview::Planner;
 use crate::control::problems::Problem;
 use crate::control::problems::folding;
 use crate::control::problems::problems;
@@ -31,9 +32,6 @@ use crate::runner::Clock;
 use crate::store::layout;
 use crate::store::leader_election;
 use crate::ui;
-
-/// An epoch that no leader has. No host obeys a plan.
-const NO_EPOCH: u64 = 0;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
@@ -59,24 +57,18 @@ pub(super) struct SimulateArgs {
     failover: FailoverPolicyArgs,
 }
 
-/// Returns the reconciler of a controller with these settings.
-fn reconciler(
-    context: &Context,
-    failover: &FailoverPolicyArgs,
-    snapshot: &Snapshot,
-) -> Result<Reconciler, CommandError> {
+/// Returns the settings of a controller, for a simulation.
+pub(super) fn planner(context: &Context, failover: &FailoverPolicyArgs) -> Result<Planner, CommandError> {
     let file = &context.settings.failover;
     let (detection, failover_policy) = failover.resolve(file, DOWN_AFTER);
-    let lease = failover.lease(file).unwrap_or(LEASE);
-    Ok(Reconciler::new(NO_EPOCH, Scope::All, control::leasing(detection, lease)?, snapshot.clone())
-        .with_failover_policy(failover_policy)
-        .with_fence_commands(context.fence_commands()?.machines()))
+    let timing = control::leasing(detection, failover.lease(file).unwrap_or(LEASE))?;
+    Ok(Planner { timing, failover_policy, fence_commands: context.fence_commands()?.machines() })
 }
 
 /// Runs `muster plan`.
 pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CommandResult {
     let (snapshot, cluster) = (context.snapshot().await?, context.cluster().await?);
-    let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
+    let mut reconciler = planner(context, &args.failover)?.reconciler(&snapshot);
     let observer = look::observer(&cluster, &snapshot).await?;
     let now = cluster.clock.now();
     let simulation = if observer.is_some() || !cluster.store.can_lead() {
@@ -126,19 +118,28 @@ pub(super) async fn simulate(context: &Context, args: &SimulateArgs) -> CommandR
     let snapshot = context.snapshot().await?;
     let find = |name: &String| find_machine(&snapshot, name).map(|machine| machine.id);
     let down = args.down.iter().map(find).collect::<Result<Vec<MachineId>, _>>()?;
-    let mut reconciler = reconciler(context, &args.failover, &snapshot)?;
+    let mut reconciler = planner(context, &args.failover)?.reconciler(&snapshot);
     let mut hosts = SimulatedHosts::of(&snapshot, down.iter().copied());
     let simulation = simulation::simulate(&mut reconciler, &mut hosts, Clock::start().now());
     if args.output.is_some() {
         ui::json(&ui::plan::simulated_json(&snapshot, &simulation, reconciler.refused()));
         return Ok(ExitStatus::Done);
     }
-    let health_changes = down.iter().filter_map(|id| health(&reconciler, &simulation, *id));
-    let unschedulable = reconciler.refused().iter().map(|(unit, why)| ui::plan::unschedulable(unit, why));
-    let moves = ui::plan::moves(&snapshot, &simulation);
-    let text = format!("{}\n{moves}{}", health_changes.collect::<String>(), unschedulable.collect::<String>());
-    ui::result(&ui::clean(&text));
+    ui::result(&ui::clean(&simulated_text(&snapshot, &reconciler, &simulation, &down)));
     Ok(ExitStatus::Done)
+}
+
+/// Writes what would follow if machines went down.
+pub(super) fn simulated_text(
+    snapshot: &Snapshot,
+    reconciler: &Reconciler,
+    simulation: &Simulation,
+    down: &[MachineId],
+) -> String {
+    let health_changes = down.iter().filter_map(|id| health(reconciler, simulation, *id));
+    let unschedulable = reconciler.refused().iter().map(|(unit, why)| ui::plan::unschedulable(unit, why));
+    let moves = ui::plan::moves(snapshot, simulation);
+    format!("{}\n{moves}{}", health_changes.collect::<String>(), unschedulable.collect::<String>())
 }
 
 /// Returns the line about the health that a machine would have, unless it would be alive.

@@ -16,6 +16,7 @@ pub mod look;
 pub mod membership;
 pub mod operation;
 pub mod prefetch;
+pub mod preview;
 pub mod problems;
 pub mod progress;
 mod pulls;

@@ -173,7 +173,7 @@ impl CommandError {
 }
 
 /// Writes errors and, after them, their hints, each hint once.
-pub(super) fn text(errors: &[CommandError], has_color: bool) -> String {
+pub fn text(errors: &[CommandError], has_color: bool) -> String {
     let mut text: String = errors.iter().map(|error| error.lines(has_color)).collect();
     let mut hints: Vec<&Hint> = Vec::new();
     let denied = errors.iter().any(CommandError::is_denied).then(|| Hint::from(DENIED));

@@ -338,7 +338,7 @@ fn observations(
 }
 
 /// Returns the evidence for a health, with its age: a leader records it when the health changes.
-fn evidence(record: &HealthRecord, now: Timestamp) -> String {
+pub(super) fn evidence(record: &HealthRecord, now: Timestamp) -> String {
     let age = now.since(record.since);
     if record.reason.evidence == HealthEvidence::Answers || age < EVIDENCE_IS_NEW {
         return record.reason.to_string();

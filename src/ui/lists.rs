@@ -266,6 +266,25 @@ impl Row for UnitFileRow {
     const FLEET: &'static str = "unit,hash,dstate,state,target";
 }
 
+impl MachineRow {
+    /// Returns the machine.
+    pub const fn machine(&self) -> MachineId {
+        self.machine
+    }
+}
+
+impl UnitRow {
+    /// Returns the unit.
+    pub const fn unit(&self) -> &UnitName {
+        &self.unit
+    }
+
+    /// Returns the machine.
+    pub const fn machine(&self) -> MachineId {
+        self.machine.machine
+    }
+}
+
 impl UnitFileRow {
     fn target(&self, full: bool) -> Option<String> {
         if self.global { Some("global".to_owned()) } else { self.target.as_ref().map(|place| place.legend(full)) }
@@ -442,6 +461,17 @@ pub fn table<R: Row>(rows: &[R], view: &View) -> Result<String, BadFields> {
         cells.push(columns.iter().map(cell).collect());
     }
     Ok(table::lay_out(&cells, view.has_color))
+}
+
+/// Returns the cells of some columns, shortened as in a table. A column that the list does not have is empty.
+pub fn cells<R: Row>(rows: &[R], fields: &[&str]) -> Vec<Vec<String>> {
+    let columns: Vec<Option<&Column<R>>> =
+        fields.iter().map(|field| R::COLUMNS.iter().find(|column| column.name == *field)).collect();
+    let text = |row: &R, column: Option<&Column<R>>| column.and_then(|column| (column.cell)(row, false));
+    let cell = |row: &R, column: &Option<_>| {
+        text(row, *column).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+    };
+    rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect()
 }
 
 /// Writes a list as JSON: an array of objects with all fields.

@@ -212,6 +212,12 @@ pub fn cordoned(machine: &Machine, is_cordoned: bool) -> String {
     format!("{} {word}\n", machine.name)
 }
 
+/// `top` was left while changes were being carried out.
+pub fn unfinished(count: usize) -> String {
+    let what = if count == 1 { "1 change was".to_owned() } else { format!("{count} changes were") };
+    format!("{what} not finished: the desired state is stored, and a controller or the next sweep carries it out")
+}
+
 /// A machine was drained, or its units are going to move if the command does not wait for that.
 pub fn drained(machine: &Machine, is_done: bool, now: Timestamp) -> String {
     let word = if is_done { "drained" } else { "cordoned: its units move to other machines" };

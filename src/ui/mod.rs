@@ -5,14 +5,17 @@
 pub mod error;
 pub mod event;
 pub mod explanation;
+pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod messages;
 mod output;
 pub mod plan;
 mod progress;
+pub mod screen;
 pub mod table;
 pub mod terminal;
+pub mod top;
 mod waits;
 
 use std::io::Write as _;
@@ -86,6 +89,9 @@ fn write_as(priority: Priority, text: &str) {
 }
 
 fn write(text: &str) {
+    if screen::keep(text) {
+        return;
+    }
     // If stderr is gone there is nowhere to report it.
     let _ = progress::suspended(|| std::io::stderr().write_all(text.as_bytes()));
 }

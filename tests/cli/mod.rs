@@ -24,6 +24,7 @@ mod secret;
 mod service;
 mod settings;
 mod together;
+mod top;
 mod vault;
 
 use std::fs;

@@ -28,6 +28,7 @@ mod playbooks;
 mod recorded_plays;
 mod releases;
 mod sweeps;
+mod top;
 mod unit_types;
 mod walkthrough;
 

@@ -103,6 +103,7 @@ fn the_ui_renders_values_and_knows_nothing_of_the_layers_above() {
 #[test]
 fn each_library_is_named_in_its_room_only() {
     assert_nowhere("src", &["russh::"], &["src/remote/"]);
+    assert_nowhere("src", &["ratatui::", "unicode_width::"], &["src/ui/"]);
     assert_nowhere("src", &["etcd_client::", "rusqlite::"], &["src/store/"]);
 }
 

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::io::IsTerminal as _;
-use std::io::Read as _;
+use std::io::PipeWriter;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use russh::ChannelMsg;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::poll;
+use rustix::io::Errno;
 use rustix::termios::OptionalActions;
 use rustix::termios::Termios;
 use tokio::io::AsyncWriteExt as _;
@@ -117,7 +121,7 @@ async fn start(
 }
 
 async fn relay(session: &mut Session, at: ErrorContext<'_>) -> Result<Exit, Failure> {
-    let (write, mut keys) = (session.write.clone(), keys());
+    let (write, (mut keys, _guard)) = (session.write.clone(), keys().map_err(|error| at.local(error))?);
     // A future of its own, so output is read even while the host accepts no input.
     let send = async {
         while let Some(bytes) = keys.recv().await {
@@ -184,21 +188,36 @@ fn listen(kind: SignalKind, at: ErrorContext<'_>) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| at.local(error))
 }
 
-/// Reads stdin in a thread of its own that ends with the process, because a read from a terminal cannot be cancelled
-/// and the runtime would wait for it.
-fn keys() -> mpsc::Receiver<Vec<u8>> {
+/// Reads stdin in a thread of its own, because a read from a terminal cannot be cancelled and the runtime would wait for it. The
+/// thread ends when the other value is dropped, so that it takes nothing that is typed after the session.
+fn keys() -> io::Result<(mpsc::Receiver<Vec<u8>>, PipeWriter)> {
+    let (ended, guard) = io::pipe()?;
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut buffer = [0; 4096];
-        while let Ok(count) = stdin.read(&mut buffer) {
-            let bytes = buffer.get(..count).unwrap_or_default().to_vec();
-            if bytes.is_empty() || sender.blocking_send(bytes).is_err() {
+        let (stdin, mut buffer) = (io::stdin(), [0; 4096]);
+        loop {
+            let mut sources = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+            match poll(&mut sources, None) {
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
+                Ok(_) => {}
+            }
+            if !sources.first().is_some_and(|ended| ended.revents().is_empty()) {
                 return;
+            }
+            match rustix::io::read(&stdin, &mut buffer) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Ok(0) | Err(_) => return,
+                Ok(count) => {
+                    let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+                    if sender.blocking_send(bytes).is_err() {
+                        return;
+                    }
+                }
             }
         }
     });
-    receiver
+    Ok((receiver, guard))
 }
 
 /// Returns the columns and rows of the terminal.

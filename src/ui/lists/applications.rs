@@ -44,6 +44,13 @@ impl Row for ApplicationRow {
     const FLEET: &'static str = Self::USUAL;
 }
 
+impl ApplicationRow {
+    /// Returns the name of the application.
+    pub fn application(&self) -> &str {
+        &self.application
+    }
+}
+
 /// Returns the applications, by name.
 pub fn applications(snapshot: &Snapshot, now: Timestamp) -> Vec<ApplicationRow> {
     let mut members = BTreeMap::<&str, BTreeSet<&UnitName>>::new();
