@@ -25,10 +25,10 @@ fn top_opens_a_shell_follows_a_journal_and_restarts_a_unit() {
     pty.until("both are observed", |picture| picture.matches("  now  ").count() == 2);
 
     pty.keys("2s");
-    pty.until("the shell has the terminal", |_| !pty.has_whole_screen());
+    pty.until_whole_screen(false);
     pty.keys("echo $((40+2))-is-the-answer; exit 3\r");
     pty.shows("the shell on core-0");
-    assert!(pty.has_whole_screen());
+    pty.until_whole_screen(true);
     pty.shows("web.service");
 
     pty.keys("l");

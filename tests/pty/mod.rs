@@ -74,11 +74,27 @@ impl Pty {
     /// Waits until the picture is as it should be.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        self.wait(what, |picture| is_so(&picture.text()))
+    }
+
+    /// Waits until the program has the whole screen, or until it has not.
+    #[track_caller]
+    pub(crate) fn until_whole_screen(&self, is_whole_screen: bool) {
+        self.wait("the whole screen", |picture| picture.is_whole_screen == is_whole_screen);
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, is_so: impl Fn(&Picture) -> bool) -> String {
         let (began, (picture, changed)) = (Instant::now(), &*self.seen);
         let mut picture = picture.lock().unwrap();
-        while !is_so(&picture.text()) {
+        while !is_so(&picture) {
+            let text = picture.text();
             let left = LIMIT.checked_sub(began.elapsed());
-            let left = left.unwrap_or_else(|| panic!("waited for {what:?}, and saw\n{}", picture.text()));
+            // The picture is not poisoned, so that what is on it can be read.
+            let Some(left) = left else {
+                drop(picture);
+                panic!("waited for {what:?}, and saw\n{text}");
+            };
             picture = changed.wait_timeout(picture, left).unwrap().0;
         }
         picture.text()
@@ -98,9 +114,8 @@ impl Pty {
     /// Waits for the end of the program, and returns its exit code and what is on the terminal then.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        self.until("the screen before", |_| !self.seen.0.try_lock().is_ok_and(|picture| picture.is_whole_screen));
-        let text = self.seen.0.lock().unwrap().text();
-        (code, text)
+        self.until_whole_screen(false);
+        (code, self.seen.0.lock().unwrap().text())
     }
 
     /// Reports whether the terminal is as a shell needs it: lines are edited, keys are echoed.
@@ -108,10 +123,13 @@ impl Pty {
         let modes = rustix::termios::tcgetattr(&self.terminal).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
+}
 
-    /// Reports whether the program has the whole screen.
-    pub(crate) fn has_whole_screen(&self) -> bool {
-        self.seen.0.lock().unwrap().is_whole_screen
+impl Drop for Pty {
+    fn drop(&mut self) {
+        // A test that fails leaves no program behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
