@@ -16,6 +16,7 @@
 mod ground;
 mod many;
 mod plays;
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/pty/mod.rs"]
 mod pty;
 mod table;

@@ -36,10 +36,17 @@ async fn without_a_controller_machines_are_looked_at_and_a_change_is_carried_out
     assert!(folder.has_no_leader() && folder.visits() > 0, "a look changes no host");
 
     let carrying_out = CarryingOut::new(Duration::from_secs(5), Duration::ZERO);
-    let api = Api::new(cluster.clone(), view, supervision(), tokio::sync::watch::channel(Arc::default()).1, cluster.stop.clone());
+    let api = Api::new(
+        cluster.clone(),
+        view,
+        supervision(),
+        tokio::sync::watch::channel(Arc::default()).1,
+        cluster.stop.clone(),
+    );
     let router = muster::api::router(Arc::new(api.that_carries_out(carrying_out.clone())));
     let request = Request::post("/api/v1/units/web.service/start").body(Body::empty()).unwrap();
-    let answer = router.layer(Extension(Client::User(0))).layer(Extension(Transport::Plain)).oneshot(request).await.unwrap();
+    let answer =
+        router.layer(Extension(Client::User(0))).layer(Extension(Transport::Plain)).oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 202);
     soon(carrying_out.end()).await;
     assert!(folder.file("web.service").is_some());

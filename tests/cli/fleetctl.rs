@@ -49,7 +49,7 @@ async fn what_muster_cannot_honour_is_refused_and_nothing_is_done() {
     let other = "the tunnel \"staging\" is no machine of the cluster default in sqlite:";
     for (variables, args, why) in [
         (&[][..], &["list-units", "-nothing"][..], "unexpected argument"),
-        (&[], &["-endpoint=http://h:49153", "list-units"], "--endpoint: it names no etcd server"),
+        (&[], &["-endpoint=http://h:49153", "list-units"], "--endpoint: without TLS, other hosts can read"),
         (&[], &["-tunnel", "staging", "list-units"], other),
         (&[("FLEETCTL_TUNNEL", "staging")], &["destroy", "made.service"], other),
         (&[("FLEETCTL_TUNNEL", "staging")], &["submit", "made.service"], other),

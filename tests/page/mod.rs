@@ -192,13 +192,13 @@ async fn a_machine_and_a_unit_are_explained(browser: &Browser, service: &Service
     for part in ["failed (failed)", "launched", "fewest units", "Search index"] {
         assert!(panel.contains(part), "{part}: {panel}");
     }
-    // This service serves no journal.
-    assert_eq!(browser.get("document.querySelector('#tab-journal').hidden").await, json!(true));
     browser.run("document.querySelector('#tab-why').focus()").await;
     browser.press(&["ArrowRight"]).await;
     browser.shows("ExecStart=/opt/search/bin/search-index --listen :8080").await;
     let tab = "document.querySelector('#tab-file').getAttribute('aria-selected')";
     assert_eq!(browser.get(tab).await, json!("true"));
+    browser.press(&["ArrowRight"]).await;
+    browser.shows("search-index: cannot open the index").await;
     browser.click(".close").await;
     browser.until("document.querySelector('#details').hidden && location.hash === '#/units'").await;
 }

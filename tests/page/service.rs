@@ -148,7 +148,9 @@ impl Service {
         let store: SharedStore = removable.clone();
         super::cluster::store(&store, machines, units).await;
         super::cluster::history(&store, machines).await;
-        let mut cluster = context(&store, &Arc::new(Folder::new()));
+        let folder = Folder::new();
+        folder.report("", "search-index: cannot open the index\n");
+        let mut cluster = context(&store, &Arc::new(folder));
         "production in etcd://store.example, made on desk".clone_into(&mut cluster.name);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -196,7 +198,13 @@ fn serve(
 ) -> (View, CancellationToken, JoinHandle<()>) {
     let stop = CancellationToken::new();
     let (model, view) = ReadModel::new(&cluster.store, &cluster.keys, cluster.clock);
-    let api = Api::new(cluster.clone(), view.clone(), supervision(), tokio::sync::watch::channel(Arc::default()).1, stop.clone());
+    let api = Api::new(
+        cluster.clone(),
+        view.clone(),
+        supervision(),
+        tokio::sync::watch::channel(Arc::default()).1,
+        stop.clone(),
+    );
     let router = muster::api::router(Arc::new(api));
     let router = if reads_only { router.layer(middleware::from_fn(say_that_it_reads)) } else { router };
     let router: Router = one_time::guard(router, access.clone());

@@ -108,19 +108,6 @@ export class UnitPanel extends Panel {
     this.body.id = "tab-panel";
     this.body.setAttribute("role", "tabpanel");
     this.#mark();
-    this.#findJournal();
-  }
-
-  /** Hides the journal if this service does not serve journals. */
-  async #findJournal() {
-    const tab = this.tabs.querySelector("[data-tab=journal]");
-    tab.hidden = true;
-    try {
-      await getText(`units/${encodeURIComponent(this.name)}/journal?lines=1`);
-      tab.hidden = false;
-    } catch (error) {
-      tab.hidden = error instanceof Refused && (error.status === 404 || error.status === 405);
-    }
   }
 
   #choose(tab) {
@@ -167,9 +154,8 @@ export class UnitPanel extends Panel {
   }
 
   #showJournal(text) {
-    const lines = journalLines(text);
     const isAtEnd = this.body.scrollTop + this.body.clientHeight >= this.body.scrollHeight - 40;
-    this.#showText(lines || "The journal has no entry of this unit.");
+    this.#showText(text || "The journal has no entry of this unit.");
     if (isAtEnd) this.body.scrollTop = this.body.scrollHeight;
   }
 
@@ -204,17 +190,6 @@ function stateRow(it) {
   const health = it.health && it.health !== "alive" ? badge(healthTone(it.health), healthWord(it.health)) : null;
   const age = it.is_current || !it.observed_at ? null : h("span", { class: "soft" }, `as of ${clock(it.observed_at)}`);
   return h("li", {}, machineLink(it.name), badge(tone, word), health, age);
-}
-
-/** The journal as text: the service answers with text, or with JSON that has lines. */
-function journalLines(text) {
-  try {
-    const value = JSON.parse(text);
-    const lines = Array.isArray(value) ? value : value.lines ?? value.entries ?? [];
-    return lines.map((line) => (typeof line === "string" ? line : `${line.at ? `${clock(line.at)} ` : ""}${line.machine ? `${line.machine} ` : ""}${line.message ?? line.text ?? ""}`)).join("\n");
-  } catch {
-    return text;
-  }
 }
 
 /** Shows a panel, or none. */

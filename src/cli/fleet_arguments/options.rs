@@ -12,6 +12,7 @@ use crate::cli::error::CommandError;
 use crate::cli::settings::Connecting;
 use crate::cli::settings::from_home;
 use crate::remote::ssh::Overrides;
+use crate::store::Location;
 
 /// What the names of fleet's variables begin with.
 const PREFIX: &str = "FLEETCTL_";
@@ -41,6 +42,9 @@ const TUNNEL: &str = "tunnel";
 const FLAGS: [&str; 2] = ["debug", "experimental-api"];
 
 /// The files of TLS, as fleet and as muster call them.
+const API_FILES: [(&str, &str); 3] =
+    [("ca-file", "api-ca-file"), ("cert-file", "api-cert-file"), ("key-file", "api-key-file")];
+
 const FILES: [(&str, &str); 6] = [
     ("etcd-cafile", "etcd-ca-file"),
     ("etcd-certfile", "etcd-cert-file"),
@@ -137,7 +141,7 @@ impl FleetOptions {
 
     /// Returns the options that name the store, if etcd servers are given.
     fn store(&self, names_store: bool) -> Result<Vec<String>, CommandError> {
-        let Some(etcd) = self.etcd()? else { return self.check_without_etcd().map(|()| Vec::new()) };
+        let Some(etcd) = self.etcd()? else { return self.api(names_store) };
         if names_store {
             let error = etcd.refuse("it names etcd servers, and `--store` or MUSTER_STORE names a store");
             return Err(error.hint("Name the cluster once."));
@@ -153,17 +157,28 @@ impl FleetOptions {
         Ok([format!("--store={store}")].into_iter().chain(FILES.into_iter().filter_map(file)).collect())
     }
 
-    /// Refuses options that name another service than etcd, or that are about etcd.
-    fn check_without_etcd(&self) -> Result<(), CommandError> {
-        // The value may hold a password.
-        if let Some(given) = self.0.get("endpoint") {
-            let error = given.refuse("it names no etcd server");
-            return Err(error.hint("Name the cluster by its store: `--store`, or `--endpoint` with etcd servers."));
+    /// Returns the options that name the API of a controller, if one is given. Refuses options that are about etcd.
+    fn api(&self, names_store: bool) -> Result<Vec<String>, CommandError> {
+        let about_etcd = ["etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-key-prefix"];
+        let for_api = API_FILES.map(|(fleet, _)| fleet).into_iter().filter(|_| !self.0.contains_key("endpoint"));
+        if let Some(given) = about_etcd.into_iter().chain(for_api).find_map(|name| self.0.get(name)) {
+            let error = given.refuse("it is for etcd servers or an API, and none is given");
+            return Err(error.hint("Name them with `--endpoint`."));
         }
-        let about_etcd = FILES.map(|(fleet, _)| fleet).into_iter().chain(["etcd-key-prefix"]);
-        let Some(given) = about_etcd.into_iter().find_map(|name| self.0.get(name)) else { return Ok(()) };
-        let error = given.refuse("it is for etcd servers, and no etcd server is given");
-        Err(error.hint("Name the servers with `--endpoint`."))
+        let Some(endpoint) = self.0.get("endpoint") else { return Ok(Vec::new()) };
+        if names_store {
+            let error = endpoint.refuse("it names an API, and `--store` or MUSTER_STORE names a store");
+            return Err(error.hint("Name the cluster once."));
+        }
+        // The error does not quote the text: it may hold a password.
+        match endpoint.value.parse() {
+            Ok(Location::Api(_)) => {}
+            Ok(_) => return Err(endpoint.refuse("it names neither etcd servers nor the API of a controller")),
+            Err(error) => return Err(endpoint.refuse(&error.to_string())),
+        }
+        let file = |(fleet, own): (&str, &str)| Some(format!("--{own}={}", self.0.get(fleet)?.value));
+        let api = format!("--api={}", endpoint.value);
+        Ok([api].into_iter().chain(API_FILES.into_iter().filter_map(file)).collect())
     }
 
     /// Returns the option that says that the cluster is in etcd, if one does.

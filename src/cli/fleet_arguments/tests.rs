@@ -92,6 +92,21 @@ fn etcd_servers_become_the_store() {
 }
 
 #[test]
+fn the_address_of_an_api_becomes_that_of_muster() {
+    for (given, expected) in [
+        ("fleetctl --endpoint=unix:///var/run/fleet.sock cat a", "--api=unix:///var/run/fleet.sock cat a"),
+        ("fleetctl --endpoint http://127.0.0.1:49153 cat a", "--api=http://127.0.0.1:49153 cat a"),
+        (
+            "FLEETCTL_ENDPOINT=https://a:8443 fleetctl --ca-file=CA --key-file K --cert-file C cat a",
+            "--api=https://a:8443 --api-ca-file=CA --api-cert-file=C --api-key-file=K cat a",
+        ),
+        ("fleetctl --driver=API --endpoint=https://a:2379 cat a", "--api=https://a:2379 cat a"),
+    ] {
+        assert_eq!(rewritten(given).as_deref(), Ok(expected), "{given}");
+    }
+}
+
+#[test]
 fn options_about_ssh_hold_for_all_hosts() {
     assert_eq!(connecting("fleetctl list-units"), Connecting::default());
     let given = connecting(
@@ -114,16 +129,19 @@ fn options_that_muster_cannot_honour_are_refused() {
         ("fleetctl --debug=maybe cat a", "--debug: invalid value \"maybe\": expected true or false".to_owned()),
         ("fleetctl --driver=zk cat a", "--driver: unrecognized driver \"zk\"".to_owned()),
         (
-            "fleetctl --driver=API --endpoint=http://a:2379 cat a",
-            "--endpoint: it names no etcd server".to_owned(),
-        ),
-        (
             "FLEETCTL_ENDPOINT=http://a:49153 fleetctl cat a",
-            "FLEETCTL_ENDPOINT: it names no etcd server".to_owned(),
+            "FLEETCTL_ENDPOINT: without TLS, other hosts can read the access token and the records: use https://: expected \
+             etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH, or the API of a controller at https://host:8443 or \
+             unix:/PATH"
+                .to_owned(),
         ),
         (
-            "fleetctl --endpoint=unix:///var/run/fleet.sock cat a",
-            "--endpoint: it names no etcd server".to_owned(),
+            "fleetctl --endpoint=sqlite:/x cat a",
+            "--endpoint: it names neither etcd servers nor the API of a controller".to_owned(),
+        ),
+        (
+            "fleetctl --store etcd://a --endpoint=unix:///x cat a",
+            "--endpoint: it names an API, and `--store` or MUSTER_STORE names a store".to_owned(),
         ),
         (
             "fleetctl --endpoint=http://a:2379,https://b:2379 cat a",
@@ -136,7 +154,8 @@ fn options_that_muster_cannot_honour_are_refused() {
         (
             "fleetctl --driver=etcd --endpoint=http://a,http://u:hunter2@b cat a",
             "--endpoint: a password in the location is visible to other users: set MUSTER_ETCD_PASSWORD instead: expected \
-             etcd://host:2379,host:2379 (etcds:// for TLS) or sqlite:PATH"
+             etcd://host:2379,host:2379 (etcds:// for TLS), sqlite:PATH, or the API of a controller at https://host:8443 or \
+             unix:/PATH"
                 .to_owned(),
         ),
         (
@@ -149,7 +168,7 @@ fn options_that_muster_cannot_honour_are_refused() {
         ),
         (
             "FLEETCTL_CA_FILE=ca fleetctl cat a",
-            "FLEETCTL_CA_FILE: it is for etcd servers, and no etcd server is given".to_owned(),
+            "FLEETCTL_CA_FILE: it is for etcd servers or an API, and none is given".to_owned(),
         ),
         (
             "fleetctl --request-timeout=5 cat a",
@@ -192,5 +211,5 @@ fn command_lines_from_public_scripts_run_or_are_refused() {
         assert_eq!(seen, expected, "{line}");
     }
     let running = lines.iter().filter(|(outcome, _)| *outcome == "runs").count();
-    assert_eq!((running, lines.len()), (49, 51));
+    assert_eq!((running, lines.len()), (50, 51));
 }
