@@ -12,7 +12,7 @@ use super::connections::Client;
 /// The time in which the acts of a client are counted.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
-/// How many clients are counted at once. When there are more, all further ones are refused.
+/// How many clients are counted at once. When there are more, the acts of all further ones are refused.
 const CLIENTS: usize = 1024;
 
 /// The acts of each client, with a limit on them.
@@ -30,22 +30,6 @@ impl ClientRate {
 
     /// Counts an act of a client. Reports whether the client may do it.
     pub fn allows(&self, client: Client) -> bool {
-        self.visit(client, |acts, limit, now| {
-            let allowed = acts.len() < limit;
-            if allowed {
-                acts.push(now);
-            }
-            allowed
-        })
-    }
-
-    /// Reports whether a client has done what it may. Nothing is counted.
-    pub fn is_used_up(&self, client: Client) -> bool {
-        !self.visit(client, |acts, limit, _| acts.len() < limit)
-    }
-
-    /// Forgets what is over, and looks at the acts of a client. Reports false for one more client than can be counted.
-    fn visit(&self, client: Client, look: impl FnOnce(&mut Vec<Instant>, usize, Instant) -> bool) -> bool {
         let now = Instant::now();
         let mut clients = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, acts| {
@@ -55,7 +39,20 @@ impl ClientRate {
         if clients.len() >= CLIENTS && !clients.contains_key(&client) {
             return false;
         }
-        look(clients.entry(client).or_default(), self.limit, now)
+        let acts = clients.entry(client).or_default();
+        let allowed = acts.len() < self.limit;
+        if allowed {
+            acts.push(now);
+        }
+        allowed
+    }
+
+    /// Reports whether a client has done what it may. Nothing is counted. Many other clients cannot use up what one may do.
+    pub fn is_used_up(&self, client: Client) -> bool {
+        let (now, clients) = (Instant::now(), self.acts.lock().unwrap_or_else(PoisonError::into_inner));
+        let recent =
+            clients.get(&client).map(|acts| acts.iter().filter(|at| now.duration_since(**at) < WINDOW).count());
+        recent.is_some_and(|recent| recent >= self.limit)
     }
 }
 

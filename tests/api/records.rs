@@ -26,11 +26,7 @@ async fn through_api(served: &Served) -> SharedStore {
 #[tokio::test]
 async fn the_store_behind_the_api_keeps_the_contract() {
     let served = Served::start().await;
-    contract::without_leases(
-        &through_api(&served).await,
-        &format!("{}web.service/", keys().versions(&"web.service".parse().unwrap())),
-    )
-    .await;
+    contract::without_leases(&through_api(&served).await, &format!("{}contract/", keys().prefixes()[1])).await;
 }
 
 #[tokio::test]
@@ -40,13 +36,29 @@ async fn a_client_cannot_lead_nor_write_what_a_leader_writes() {
     assert!(!store.can_lead());
     assert!(matches!(store.grant(std::time::Duration::from_secs(5)).await, Err(StoreError::Refused { .. })));
     let unit: muster::core::unit::UnitName = "web.service".parse().unwrap();
-    for key in [Key::Epoch, Key::Leader, Key::Placement(unit.clone()), Key::Serial] {
+    for key in [
+        Key::Cluster,
+        Key::Alerts("pager".to_owned()),
+        Key::Epoch,
+        Key::Leader,
+        Key::Placement(unit.clone()),
+        Key::Serial,
+    ] {
         let key = keys().key(&key);
         let error = store.commit(vec![], vec![Op::put(&key, "1")]).await.unwrap_err().to_string();
         assert!(error.contains("a client of the API cannot change"), "{error}");
         let error = store.commit(vec![], vec![Op::Delete(key)]).await.unwrap_err().to_string();
         assert!(error.contains("a client of the API cannot change"), "{error}");
     }
+    // A record that nothing can read would block its unit.
+    let key = keys().key(&Key::Unit(unit.clone()));
+    let error = store.commit(vec![], vec![Op::put(&key, "{}")]).await.unwrap_err().to_string();
+    assert!(error.contains("the record ") && error.contains("missing field"), "{error}");
+    let key = keys().key(&Key::File(muster::core::unit::Hash::of(b"[Service]\n")));
+    assert!(
+        store.commit(vec![], vec![Op::put(&key, "[Service]\nExecStart=/bin/evil\n")]).await.is_err(),
+        "another file"
+    );
     let other = muster::store::layout::Keyspace::new("other").unwrap().key(&Key::Unit(unit));
     let error = store.get(&other).await.unwrap_err().to_string();
     assert!(error.contains("this controller has the cluster with the token"), "{error}");

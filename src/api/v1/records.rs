@@ -27,12 +27,14 @@ use crate::api::request;
 use crate::store::ChangeLine;
 use crate::store::CommitReply;
 use crate::store::CommitRequest;
+use crate::store::Entry;
 use crate::store::Listing;
 use crate::store::Op;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::Watch;
 use crate::store::layout;
+use crate::store::layout::Key;
 
 /// How often a stream without changes sends a sign of life. The client waits longer for one.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
@@ -145,11 +147,26 @@ fn admit(api: &Api, caller: &Caller, op: Op, index: usize) -> Result<Op, ApiErro
         return Ok(layout::log_as(keys, event, &caller.name, api.now(), index));
     }
     let has_lease = matches!(op, Op::Put { lease: Some(_), .. });
-    if has_lease || keys.is_written_by_leader(op.key()) || !keys.has(op.key()) {
+    // Hosts refuse a cluster with another identity.
+    let is_identity = op.key() == keys.key(&Key::Cluster);
+    if has_lease || is_identity || keys.is_written_by_leader(op.key()) || !keys.has(op.key()) {
         let why = format!("a client of the API cannot change {}", op.key());
         return Err(ApiError::new(StatusCode::FORBIDDEN, why));
     }
+    if let Op::Put { key, value, .. } = &op {
+        check_readable_record(api, key, value)?;
+    }
     Ok(op)
+}
+
+/// Checks that a record can be read: one that cannot would block its unit or its machine.
+fn check_readable_record(api: &Api, key: &str, value: &[u8]) -> Result<(), ApiError> {
+    let entry = Entry { key: key.to_owned(), value: value.to_owned(), created: 1, modified: 1 };
+    let read = layout::snapshot(&api.cluster.keys, &Listing { revision: 1, entries: vec![entry] });
+    match read.unreadable.first_key_value() {
+        Some((key, unreadable)) => Err(ApiError::bad(format!("the record {key}: {}", unreadable.why))),
+        None => Ok(()),
+    }
 }
 
 /// Checks that a client may read a key, or all keys with a prefix.

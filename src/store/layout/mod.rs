@@ -96,7 +96,8 @@ impl Keyspace {
 
     /// Reports whether a key, or the prefix of some keys, is that of a record of this cluster.
     pub fn has(&self, key: &str) -> bool {
-        let prefixes = [&self.registry, &self.cluster, &self.events, &self.secret_values, &self.versions];
+        let Self { token: _, registry, cluster, events, secret_values, versions, alerts } = self;
+        let prefixes = [registry, cluster, events, secret_values, versions, alerts];
         prefixes.into_iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
