@@ -17,6 +17,7 @@ use tokio::process::ChildStdin;
 use tokio::process::Command;
 
 use crate::core::sanitize::truncate;
+use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long stderr is still read after the command has ended: a process that it started may hold stderr open.
 const STDERR_LIMIT: Duration = Duration::from_millis(100);
@@ -29,11 +30,15 @@ const QUOTED: usize = 200;
 
 /// Runs a command with this text as its stdin, or without stdin. An error quotes the exit status and the last line of stderr.
 ///
-/// All processes that the command has started are killed when this returns or is dropped.
+/// All processes that the command has started are killed when this returns or is dropped. They do not get the variables that hold
+/// secrets of muster.
 pub(crate) async fn run(mut command: Command, input: Option<&str>, limit: Duration) -> Result<(), String> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let not_run = |error: std::io::Error| format!("{program}: {error}");
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    for name in SECRET_VARIABLES {
+        command.env_remove(name);
+    }
     command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).process_group(0);
     let mut child = command.spawn().map_err(not_run)?;
     let _group = Group::of(&child);

@@ -144,14 +144,17 @@ fn caller(api: &Api, client: Client, transport: Transport, headers: &HeaderMap) 
     })
 }
 
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+/// Returns the token that a request carries.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Why a client is not let in.
-enum Refusal {
+pub(super) enum Refusal {
+    /// It has not proved who it is, for this reason.
     Unproven(&'static str),
+    /// It has sent too many wrong tokens.
     TooManyGuesses,
 }
 

@@ -13,25 +13,23 @@ use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::HOST;
-use axum::http::header::WWW_AUTHENTICATE;
 use axum::middleware;
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::Digest as _;
-use sha2::Sha256;
 
+use super::access::Refusal;
+use super::access::bearer_token;
 use super::error::ApiError;
 use super::page;
 use super::request;
+use crate::core::fingerprint::Fingerprint;
 use crate::core::hex;
 use crate::http::connections::Client;
 use crate::http::origin;
@@ -70,7 +68,7 @@ impl Secret {
 
     /// Reports whether a text is the secret. How long that takes says nothing about the secret, because hashes are compared.
     fn is(&self, text: &str) -> bool {
-        Sha256::digest(&self.0) == Sha256::digest(text)
+        Fingerprint::of(self.0.as_bytes()) == Fingerprint::of(text.as_bytes())
     }
 }
 
@@ -102,8 +100,7 @@ impl OneTimeAccess {
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
-        let text = headers.get(AUTHORIZATION).and_then(|text| text.to_str().ok());
-        text.and_then(|text| text.strip_prefix("Bearer ")).is_some_and(|token| self.token.is(token))
+        bearer_token(headers).is_some_and(|token| self.token.is(token))
     }
 
     /// Changes the key for the token. A key that was used does not work again.
@@ -119,7 +116,8 @@ impl OneTimeAccess {
         };
         let mut open = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if open.take_if(|open| open.is(&key)).is_none() {
-            return unauthorized("this address was used already, or is not the one that `muster ui` has printed");
+            return Refusal::Unproven("this address was used already, or is not the one that `muster ui` has printed")
+                .into_response();
         }
         ([(CACHE_CONTROL, "no-store")], Json(json!({"token": self.token.0}))).into_response()
     }
@@ -142,15 +140,9 @@ async fn check(State(access): State<Arc<OneTimeAccess>>, mut request: Request, n
         return access.exchange(request).await;
     }
     if !access.has_token(request.headers()) {
-        return unauthorized("open the page with the address that `muster ui` prints");
+        return Refusal::Unproven("open the page with the address that `muster ui` prints").into_response();
     }
     // The token shows that the user of this process has opened the page.
     request.extensions_mut().insert(Client::User(access.user));
     next.run(request).await
-}
-
-fn unauthorized(why: &str) -> Response {
-    let mut response = ApiError::new(StatusCode::UNAUTHORIZED, why).into_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }

@@ -19,6 +19,8 @@ use crate::control::LEASE;
 use crate::control::controller;
 use crate::control::controller::ControllerStatus;
 use crate::control::leasing;
+use crate::core::health::failover::FailoverPolicy;
+use crate::core::reconcile::Timing;
 use crate::runner::ClusterContext;
 use crate::runner::LeaderSettings;
 use crate::runner::Pulse;
@@ -48,14 +50,22 @@ impl ControllerArgs {
     }
 }
 
+/// Returns the timing and the failover policy of a controller with these flags.
+pub(super) fn policy(
+    context: &Context,
+    failover: &FailoverPolicyArgs,
+) -> Result<(Timing, FailoverPolicy), CommandError> {
+    let file = &context.settings.failover;
+    let (detection, failover_policy) = failover.resolve(file, DOWN_AFTER);
+    Ok((leasing(detection, failover.lease(file).unwrap_or(LEASE))?, failover_policy))
+}
+
 /// Returns the settings of a controller with these flags.
 pub(super) fn leader_settings(
     context: &Context,
     failover: &FailoverPolicyArgs,
 ) -> Result<LeaderSettings, CommandError> {
-    let settings = &context.settings;
-    let (detection, failover_policy) = failover.resolve(&settings.failover, DOWN_AFTER);
-    let timing = leasing(detection, failover.lease(&settings.failover).unwrap_or(LEASE))?;
+    let (timing, failover_policy) = policy(context, failover)?;
     let (fence_commands, receivers) = (Arc::new(context.fence_commands()?), context.receivers()?);
     Ok(LeaderSettings { timing, failover_policy, fence_commands, receivers })
 }

@@ -10,6 +10,7 @@ use super::error::no_such_unit;
 use super::unit_commands::parse_unit;
 use crate::api::EXIT_CODE;
 use crate::control::look;
+use crate::control::unit_output;
 use crate::core::explain;
 use crate::core::machine_lookup::FindMachineError;
 use crate::core::machine_lookup::find_machine;
@@ -23,12 +24,11 @@ use crate::http::client;
 use crate::http::client::ApiClient;
 use crate::http::client::ClientError;
 use crate::inventory::diagnostic::did_you_mean;
-use crate::remote;
 use crate::remote::Command;
 use crate::remote::Exit;
-use crate::remote::RunAs;
 use crate::remote::SharedRemote;
 use crate::remote::Target;
+use crate::remote::Unquotable;
 use crate::runner;
 use crate::runner::Clock;
 use crate::ui;
@@ -36,8 +36,8 @@ use crate::ui::messages;
 
 /// A question about a unit that only its machine answers.
 struct Question {
-    /// The script that answers it there.
-    script: String,
+    /// The command that answers it there.
+    command: Command,
     /// The port of the machine that SSH connects to.
     port: PortArgs,
     /// The resource of the unit in the API that does the same.
@@ -147,8 +147,8 @@ async fn status_of_unit(
     let reasons = explain::ended_lease(snapshot, unit, now).into_iter().chain(explain::pulling(snapshot, unit, now));
     unsure.extend(reasons.map(|reason| format!("Unit {unit}: {reason}")));
     ui::result(&unsure.iter().map(|line| format!("{line}\n")).collect::<String>());
-    let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
-    let question = Question { script, port, resource: "status", parameters: Vec::new() };
+    let command = unit_output::status(unit).map_err(unquotable)?;
+    let question = Question { command, port, resource: "status", parameters: Vec::new() };
     run_on(context, snapshot, unit, &machines, &question).await
 }
 
@@ -202,12 +202,10 @@ pub(super) async fn journal(context: &Context, args: &JournalArgs) -> CommandRes
     } else {
         vec![machine_of(context, &snapshot, &unit, "running")?]
     };
-    let (name, output) = (quote(&unit.of_systemd())?, quote(&args.output)?);
-    let follow = if args.follow { " --follow" } else { "" };
-    let script = format!("journalctl --unit {name} --no-pager --lines {} --output {output}{follow}", args.lines);
+    let command = unit_output::journal(&unit, args.lines, &args.output, args.follow).map_err(unquotable)?;
     let parameters =
         vec![("lines", args.lines.to_string()), ("output", args.output.clone()), ("follow", args.follow.to_string())];
-    let question = Question { script, port: args.port, resource: "journal", parameters };
+    let question = Question { command, port: args.port, resource: "journal", parameters };
     run_on(context, &snapshot, &unit, &machines, &question).await
 }
 
@@ -223,11 +221,9 @@ pub(super) async fn ssh(context: &Context, args: &SshArgs) -> CommandResult {
     Ok(status_of(&exit))
 }
 
-/// Quotes a word for a script.
-pub(super) fn quote(word: &str) -> Result<String, CommandError> {
-    remote::quote(word)
-        .map(Into::into)
-        .map_err(|error| CommandError::usage(format!("invalid word {word:?}")).caused_by(error))
+/// Returns the error about a name of a unit or a format that no shell takes.
+pub(super) fn unquotable(error: Unquotable) -> CommandError {
+    CommandError::usage("invalid name or format").caused_by(error)
 }
 
 /// Finds the machines that have reported a global unit.
@@ -318,11 +314,10 @@ fn is_global(snapshot: &Snapshot, text: &str) -> bool {
 /// Runs a command on a machine, prints its output as it comes and returns how it ended.
 async fn run(context: &Context, snapshot: &Snapshot, machine: &Machine, question: &Question) -> CommandResult {
     let remote = context.remote()?;
-    let command = Command { script: question.script.clone(), run_as: Some(RunAs::root()), ..Command::default() };
     let mut out = ui::Passing::default();
     let exit = async {
         let target = route(&remote, snapshot, machine, question.port).await;
-        remote.exec(&target, &command, &mut out).await
+        remote.exec(&target, &question.command, &mut out).await
     };
     let exit = tokio::select! {
         exit = exit => exit?,

@@ -5,13 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Context;
-use super::controller::DOWN_AFTER;
+use super::controller::policy;
 use super::error::CommandError;
 use super::error::CommandResult;
 use super::error::ExitStatus;
 use super::failover_args::FailoverPolicyArgs;
-use crate::control;
-use crate::control::LEASE;
 use crate::control::look;
 use crate::control::preview::Planner;
 use crate::control::problems::Problem;
@@ -59,9 +57,7 @@ pub(super) struct SimulateArgs {
 
 /// Returns the settings of a controller, for a simulation.
 pub(super) fn planner(context: &Context, failover: &FailoverPolicyArgs) -> Result<Planner, CommandError> {
-    let file = &context.settings.failover;
-    let (detection, failover_policy) = failover.resolve(file, DOWN_AFTER);
-    let timing = control::leasing(detection, failover.lease(file).unwrap_or(LEASE))?;
+    let (timing, failover_policy) = policy(context, failover)?;
     Ok(Planner { timing, failover_policy, fence_commands: context.fence_commands()?.machines() })
 }
 

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod secrets;
 pub mod sweep;
 mod timing;
+pub mod unit_output;
 pub mod verb;
 pub mod versions;
 

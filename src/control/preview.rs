@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::membership::SchedulingMode;
 use crate::core::command;
 use crate::core::command::DesiredChange;
 use crate::core::command::InvalidCommand;
 use crate::core::command::UnitCommand;
 use crate::core::health::failover::FailoverPolicy;
 use crate::core::model::MachineId;
-use crate::core::model::MachineVerb;
 use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
 use crate::core::model::Timestamp;
@@ -22,6 +22,7 @@ use crate::core::simulation;
 use crate::core::simulation::SimulatedHosts;
 use crate::core::simulation::Simulation;
 use crate::core::unit::UnitName;
+use crate::runner::LeaderSettings;
 
 /// An epoch that no leader has. No host obeys a simulation.
 const NO_EPOCH: u64 = 0;
@@ -48,6 +49,15 @@ pub struct Preview {
     pub simulation: Simulation,
     /// The units that would have no machine because of the change, or would stay on one that does not fit.
     pub refused: BTreeMap<UnitName, PlacementError>,
+    /// How many steps would be made in any case.
+    pub pending: usize,
+}
+
+impl From<&LeaderSettings> for Planner {
+    fn from(settings: &LeaderSettings) -> Self {
+        let LeaderSettings { timing, failover_policy, fence_commands, receivers: _ } = settings;
+        Self { timing: *timing, failover_policy: failover_policy.clone(), fence_commands: fence_commands.machines() }
+    }
 }
 
 impl Planner {
@@ -56,6 +66,13 @@ impl Planner {
         Reconciler::new(NO_EPOCH, Scope::All, self.timing, snapshot.clone())
             .with_failover_policy(self.failover_policy.clone())
             .with_fence_commands(self.fence_commands.clone())
+    }
+
+    /// Returns what would be done now, and the units that have no machine or stay on one that does not fit.
+    pub fn present(&self, snapshot: &Snapshot, now: Timestamp) -> (Simulation, BTreeMap<UnitName, PlacementError>) {
+        let (mut reconciler, mut hosts) = (self.reconciler(snapshot), SimulatedHosts::of(snapshot, []));
+        let simulation = simulation::simulate_present(&mut reconciler, &mut hosts, now);
+        (simulation, reconciler.refused().clone())
     }
 
     /// Returns what would follow from a verb for a unit.
@@ -79,28 +96,23 @@ impl Planner {
         Ok(Preview { warnings: decision.warnings, ..self.difference(snapshot, changed, now) })
     }
 
-    /// Returns what would follow from a verb for a machine: whether it takes units, and keeps those that it has.
-    pub fn machine(&self, snapshot: &Snapshot, verb: MachineVerb, machine: MachineId, now: Timestamp) -> Preview {
+    /// Returns what would follow if a machine took units, or none, or kept none.
+    pub fn machine(&self, snapshot: &Snapshot, mode: SchedulingMode, machine: MachineId, now: Timestamp) -> Preview {
         let mut changed = snapshot.clone();
         if let Some(record) = changed.machines.get_mut(&machine) {
-            let is_drained = matches!(verb, MachineVerb::Drain | MachineVerb::Leave);
-            (record.cordoned, record.draining) = (verb != MachineVerb::Uncordon, is_drained);
-            record.drain_by = None;
+            (record.cordoned, record.draining, record.drain_by) = mode.flags();
         }
         self.difference(snapshot, changed, now)
     }
 
     /// Returns what would follow from other records, and does not follow from the present ones.
     fn difference(&self, before: &Snapshot, after: Snapshot, now: Timestamp) -> Preview {
-        let follows = |snapshot: &Snapshot| {
-            let (mut reconciler, mut hosts) = (self.reconciler(snapshot), SimulatedHosts::of(snapshot, []));
-            let simulation = simulation::simulate_present(&mut reconciler, &mut hosts, now);
-            (simulation, reconciler.refused().clone())
-        };
-        let ((pending, refused_before), (mut simulation, mut refused)) = (follows(before), follows(&after));
-        simulation.moves.retain(|it| !pending.moves.contains(it));
-        simulation.steps.retain(|it| !pending.steps.contains(it));
-        refused.retain(|unit, why| refused_before.get(unit) != Some(why));
-        Preview { snapshot: after, warnings: Vec::new(), simulation, refused }
+        let (present, refused_before) = self.present(before, now);
+        let (mut simulation, mut refused) = self.present(&after, now);
+        simulation.moves.retain(|it| !present.moves.contains(it));
+        simulation.steps.retain(|it| !present.steps.contains(it));
+        simulation.health_changes.clear();
+        refused.retain(|unit, _| !refused_before.contains_key(unit));
+        Preview { snapshot: after, warnings: Vec::new(), simulation, refused, pending: present.steps.len() }
     }
 }

@@ -17,6 +17,13 @@ const fn is_format(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Reports whether a text is a name that is safe in a key, a path and a message: 1 to `most` of A-Z, a-z, 0-9, `_`, `.` and `-`,
+/// and no dot at the start.
+pub fn is_plain_name(text: &str, most: usize) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=most).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_valid)
+}
+
 /// Sanitises text of any number of lines.
 pub fn text(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) && c != '\n' && c != '\t' { REPLACEMENT } else { c }).collect()

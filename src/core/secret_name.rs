@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::core::sanitize::is_plain_name;
 use crate::core::text_record::text_record;
 
 /// The longest file name on Linux, in bytes (`NAME_MAX`, limits.h(0p)).
@@ -32,9 +33,7 @@ impl FromStr for SecretName {
     type Err = BadSecretName;
 
     fn from_str(text: &str) -> Result<Self, BadSecretName> {
-        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        let fits = (1..=NAME_MAX).contains(&text.len()) && !text.starts_with(['.', '-']);
-        if fits && text.bytes().all(is_valid) {
+        if is_plain_name(text, NAME_MAX) && !text.starts_with('-') {
             Ok(Self(text.into()))
         } else {
             Err(BadSecretName(text.chars().take(64).collect()))

@@ -1,6 +1,7 @@
 //! A client of the API of a controller: over a socket of this host, or with TLS. It must not send an access token to a host
 //! whose certificate it does not trust, nor through a connection that others can read.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the parts of an answer may stay away. A stream without news sends a sign of life more often.
 const READ_LIMIT: Duration = Duration::from_secs(40);
+
+/// How many bytes of a file with a secret are read.
+const SECRET_BYTES: u64 = 4096;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES: usize = 1 << 30;
@@ -208,14 +212,20 @@ async fn refused(response: Response) -> ClientError {
 }
 
 fn token(credentials: &ApiCredentials) -> Result<Option<SecretString>, String> {
-    let (None, Some(path)) = (&credentials.token, &credentials.token_file) else {
-        return Ok(credentials.token.clone());
-    };
-    let text = String::from_utf8(read(path)?).map_err(|_| format!("{}: it is not text", path.display()))?;
-    let first = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
-    first
-        .map(|line| Some(SecretString::from(line)))
-        .ok_or_else(|| format!("{}: its first line is empty", path.display()))
+    match (&credentials.token, &credentials.token_file) {
+        (None, Some(path)) => first_line(path).map(Some),
+        (token, _) => Ok(token.clone()),
+    }
+}
+
+/// Reads a secret, which is the first line of a file.
+pub fn first_line(path: &Path) -> Result<SecretString, String> {
+    let cannot = |error| format!("cannot read {}: {error}", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(SECRET_BYTES).read_to_string(&mut text).map_err(cannot)?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.into()) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -226,13 +236,18 @@ fn wrong(path: &Path, error: &reqwest::Error) -> String {
     format!("{}: {}", path.display(), describe(error))
 }
 
-/// Returns the first cause of an error, which says what happened. The error itself quotes the URL.
+/// Says why no answer came. The error itself quotes the URL.
 fn describe(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
+    if error.is_timeout() { "no answer in time".to_owned() } else { first_cause(error) }
+}
+
+/// Returns the first cause of an error, which says what happened.
+pub fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(earlier) = cause.source() {
+        cause = earlier;
     }
-    if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
+    cause.to_string()
 }
 
 #[cfg(test)]

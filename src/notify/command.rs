@@ -6,7 +6,6 @@ use super::LIMIT;
 use super::json;
 use crate::child_process;
 use crate::core::alert::Message;
-use crate::core::secrets::SECRET_VARIABLES;
 
 /// The variables in which a command finds the id, the status, the title and the cluster of a message.
 pub const ALERT_VARIABLES: [&str; 4] =
@@ -25,9 +24,6 @@ impl CommandReceiver {
         let mut shell = Command::new("/bin/sh");
         let values = [&message.id, message.status.word(), &message.title(), &message.cluster].map(str::to_owned);
         shell.arg("-c").arg(&self.command).envs(ALERT_VARIABLES.into_iter().zip(values));
-        for name in SECRET_VARIABLES {
-            shell.env_remove(name);
-        }
         child_process::run(shell, Some(&format!("{}\n", json::document(message))), LIMIT).await?;
         Ok("the command ended with exit code 0".to_owned())
     }

@@ -1,16 +1,13 @@
 //! Where a receiver is reached over HTTP. Its URL and its token may be secrets: they are never shown.
 
 use std::fmt;
-use std::io::Read as _;
-use std::path::Path;
 use std::path::PathBuf;
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 
-/// How many bytes of a file with a URL or a token are read.
-const FILE_BYTES: u64 = 4096;
+use crate::http::client::first_line;
 
 /// Where a URL or a token comes from.
 #[derive(Debug, Clone)]
@@ -66,15 +63,6 @@ impl Source {
             }
         }
     }
-}
-
-fn first_line(path: &Path) -> Result<SecretString, String> {
-    let cannot = |error| format!("cannot read {}: {error}", path.display());
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(FILE_BYTES).read_to_string(&mut text).map_err(cannot)?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.into()) }
 }
 
 impl Endpoint {

@@ -14,6 +14,7 @@ use super::json;
 use crate::core::alert::Message;
 use crate::core::alert::Status;
 use crate::core::sanitize::truncate;
+use crate::http::client::first_cause;
 
 /// How many characters of an error are quoted.
 const QUOTED: usize = 200;
@@ -95,14 +96,10 @@ fn ascii(text: &str) -> String {
 /// Returns why a request got no answer, without the URL.
 fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut last: &dyn std::error::Error = &error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
     let kind = match () {
         () if error.is_timeout() => "no answer within the time",
         () if error.is_connect() => "cannot connect",
         () => "the request failed",
     };
-    format!("{kind}: {}", truncate(&last.to_string(), QUOTED))
+    format!("{kind}: {}", truncate(&first_cause(&error), QUOTED))
 }

@@ -13,7 +13,6 @@ use crate::core::alert::Message;
 use crate::core::alert::Status;
 use crate::core::model::Timestamp;
 use crate::core::sanitize::line;
-use crate::core::secrets::SECRET_VARIABLES;
 
 /// How many characters of a line of base64 a mail has (RFC 2045).
 const LINE: usize = 76;
@@ -58,9 +57,6 @@ impl MailReceiver {
     pub(super) async fn deliver(&self, message: &Message) -> Result<String, String> {
         let mut sendmail = Command::new(&self.sendmail);
         sendmail.args(["-t", "-i"]);
-        for name in SECRET_VARIABLES {
-            sendmail.env_remove(name);
-        }
         child_process::run(sendmail, Some(&self.mail(message)), LIMIT).await?;
         Ok(format!("{} took the mail", self.sendmail.display()))
     }

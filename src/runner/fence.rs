@@ -9,7 +9,6 @@ use tokio::process::Command;
 
 use crate::child_process;
 use crate::core::model::Machine;
-use crate::core::secrets::SECRET_VARIABLES;
 
 /// How long a fence command may take. A management board needs seconds to switch a host off and to report it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,9 +47,6 @@ pub(super) async fn fence(machine: &Machine, command: &str) -> Result<(), String
     shell.arg("-c").arg(command);
     let values = [machine.name.clone(), machine.id.to_string(), machine.address.host.clone()];
     shell.envs(FENCE_VARIABLES.into_iter().zip(values));
-    for name in SECRET_VARIABLES {
-        shell.env_remove(name);
-    }
     child_process::run(shell, None, LIMIT).await
 }
 

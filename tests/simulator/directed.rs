@@ -117,8 +117,7 @@ fn a_dead_machine_is_down_in_time_although_the_login_of_another_one_hangs() {
 
 #[test]
 fn a_slow_visit_that_excuses_the_silence_of_other_machines_is_found() {
-    let harm = std::panic::catch_unwind(|| one_dies_while_the_login_of_another_one_hangs(Mutant::OverdueIsStall));
-    assert!(harm.is_err(), "the mutant does no harm");
+    does_harm(|| one_dies_while_the_login_of_another_one_hangs(Mutant::OverdueIsStall));
 }
 
 fn one_dies_while_the_login_of_another_one_hangs(mutant: Mutant) {
@@ -138,8 +137,7 @@ fn a_dead_machine_fails_over_in_time_although_another_one_claims_to_run_its_unit
 
 #[test]
 fn claims_that_are_believed_are_found() {
-    let harm = std::panic::catch_unwind(|| one_dies_beside_one_that_lies(Mutant::ClaimsAreBelieved));
-    assert!(harm.is_err(), "the mutant does no harm");
+    does_harm(|| one_dies_beside_one_that_lies(Mutant::ClaimsAreBelieved));
 }
 
 fn one_dies_beside_one_that_lies(mutant: Mutant) {
@@ -294,13 +292,11 @@ fn a_strict_unit_waits_for_a_machine_that_is_cut_off_when_the_store_was_restored
 
 #[test]
 fn serials_that_are_forgotten_are_found() {
-    let harm =
-        std::panic::catch_unwind(|| a_backup_is_restored_after_a_strict_unit_has_moved(Mutant::SerialsAreForgotten));
-    assert!(harm.is_err(), "the mutant does no harm");
+    does_harm(|| a_backup_is_restored_after_a_strict_unit_has_moved(Mutant::SerialsAreForgotten));
 }
 
-/// A machine whose systemd is slow is cut off while a strict unit runs there.
-fn a_slow_host_is_cut_off(mutant: Mutant) {
+/// Starts a strict unit on a host without a fence command. Returns the host.
+fn a_strict_unit_runs_without_a_fence(mutant: Mutant) -> (Stage, usize) {
     let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
     stage.0.mutant = mutant;
     // The first host has a fence command.
@@ -308,7 +304,19 @@ fn a_slow_host_is_cut_off(mutant: Mutant) {
     stage.0.campaign_soon(0);
     stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
     stage.until(40_000, |stage| stage.host_of(0).is_some());
-    let slow = stage.host_of(0).unwrap();
+    let host = stage.host_of(0).unwrap();
+    (stage, host)
+}
+
+/// Checks that a mutant breaks an invariant.
+fn does_harm(run: impl FnOnce() + std::panic::UnwindSafe) {
+    let harm = std::panic::catch_unwind(run);
+    assert!(harm.is_err(), "the mutant does no harm");
+}
+
+/// A machine whose systemd is slow is cut off while a strict unit runs there.
+fn a_slow_host_is_cut_off(mutant: Mutant) {
+    let (mut stage, slow) = a_strict_unit_runs_without_a_fence(mutant);
     stage.0.inflict(&Fault::SlowSystemd { host: slow, renewal: 4_500 });
     stage.run(20_000);
     let lease = stage.0.hosts[slow].model.lease;
@@ -327,8 +335,7 @@ fn a_strict_unit_waits_for_a_machine_whose_systemd_is_slow() {
 
 #[test]
 fn a_slow_systemd_that_is_ignored_is_found() {
-    let harm = std::panic::catch_unwind(|| a_slow_host_is_cut_off(Mutant::SlownessIsIgnored));
-    assert!(harm.is_err(), "the mutant does no harm");
+    does_harm(|| a_slow_host_is_cut_off(Mutant::SlownessIsIgnored));
 }
 
 #[test]
@@ -353,14 +360,7 @@ fn a_unit_that_is_destroyed_and_submitted_as_available_waits_for_its_strict_copy
 
 /// A machine makes a soft-reboot while a strict unit runs there, and is cut off until the unit runs elsewhere.
 fn a_machine_is_cut_off_at_its_soft_reboot(mutant: Mutant) {
-    let mut stage = Stage(World::staged(Shape { hosts: 3, daemons: 1, units: 1 }));
-    stage.0.mutant = mutant;
-    // The first host has a fence command.
-    stage.0.store.drain(stage.0.hosts[0].machine, None, stage.0.now);
-    stage.0.campaign_soon(0);
-    stage.order_file(0, Verb::Start, stage.0.files[1][0].clone());
-    stage.until(40_000, |stage| stage.host_of(0).is_some());
-    let before = stage.host_of(0).unwrap();
+    let (mut stage, before) = a_strict_unit_runs_without_a_fence(mutant);
     stage.run(5_000);
     stage.0.inflict(&Fault::SoftReboot(before));
     stage.0.inflict(&Fault::Island(before));
@@ -377,8 +377,7 @@ fn a_strict_unit_does_not_outlive_a_soft_reboot() {
 
 #[test]
 fn strict_units_that_outlive_a_soft_reboot_are_found() {
-    let harm = std::panic::catch_unwind(|| a_machine_is_cut_off_at_its_soft_reboot(Mutant::SoftRebootsKeepStrictUnits));
-    assert!(harm.is_err(), "the mutant does no harm");
+    does_harm(|| a_machine_is_cut_off_at_its_soft_reboot(Mutant::SoftRebootsKeepStrictUnits));
 }
 
 #[test]

@@ -26,16 +26,16 @@ use crate::api::Api;
 use crate::api::EXIT_CODE;
 use crate::api::Reply;
 use crate::api::error::ApiError;
+use crate::control::unit_output;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::Machine;
 use crate::core::model::Snapshot;
 use crate::core::unit::UnitName;
-use crate::remote;
 use crate::remote::CapturedOutput;
 use crate::remote::Command;
 use crate::remote::Exit;
-use crate::remote::RunAs;
 use crate::remote::Sink;
+use crate::remote::Unquotable;
 use crate::runner;
 
 /// How many commands of clients run on machines at once.
@@ -83,11 +83,10 @@ pub(super) async fn journal(
     if lines > LINES.1 {
         return Err(ApiError::bad(format!("lines is at most {}", LINES.1)));
     }
-    let (name, output) = (quote(&unit.of_systemd())?, quote(parameters.output.as_deref().unwrap_or("short"))?);
-    let follow = if parameters.follow { " --follow" } else { "" };
-    let script = format!("journalctl --unit {name} --no-pager --lines {lines} --output {output}{follow}");
+    let output = parameters.output.as_deref().unwrap_or("short");
+    let command = unit_output::journal(&unit, lines, output, parameters.follow).map_err(unquotable)?;
     let place = Place::find(&api, &unit, parameters.machine.as_deref())?;
-    if parameters.follow { place.follow(script) } else { place.run(script).await }
+    if parameters.follow { place.follow(command) } else { place.run(command).await }
 }
 
 pub(super) async fn status(
@@ -96,8 +95,8 @@ pub(super) async fn status(
     Query(StatusParameters { machine }): Query<StatusParameters>,
 ) -> Reply {
     let unit = parse(&unit)?;
-    let script = format!("systemctl status --no-pager --full -- {}", quote(&unit.of_systemd())?);
-    Place::find(&api, &unit, machine.as_deref())?.run(script).await
+    let command = unit_output::status(&unit).map_err(unquotable)?;
+    Place::find(&api, &unit, machine.as_deref())?.run(command).await
 }
 
 /// A machine on which a command runs for a client.
@@ -137,8 +136,8 @@ impl Place {
     }
 
     /// Runs a command that ends, and answers with its output.
-    async fn run(self, script: String) -> Reply {
-        let command = Command { script, run_as: Some(RunAs::root()), limit: Some(LIMIT), ..Command::default() };
+    async fn run(self, command: Command) -> Reply {
+        let command = Command { limit: Some(LIMIT), ..command };
         let mut output = CapturedOutput::with_limit(BYTES);
         let (target, _) = runner::route(&self.api.cluster.remote, &self.snapshot, &self.machine).await;
         let exit = tokio::time::timeout(LIMIT, self.api.cluster.remote.exec(&target, &command, &mut output)).await;
@@ -159,12 +158,11 @@ impl Place {
 
     /// Runs a command until its client is gone, and answers with its output as it comes.
     #[expect(clippy::unnecessary_wraps, reason = "it is an answer as the others are")]
-    fn follow(self, script: String) -> Reply {
+    fn follow(self, command: Command) -> Reply {
         let (sender, receiver) = mpsc::channel(PARTS);
         let stop = self.api.stop.clone();
         let run = async move {
             let Self { api, snapshot, machine, permit } = self;
-            let command = Command { script, run_as: Some(RunAs::root()), ..Command::default() };
             let mut parts = Parts { sender: sender.clone(), is_slow: false };
             let (target, _) = runner::route(&api.cluster.remote, &snapshot, &machine).await;
             tokio::select! {
@@ -214,6 +212,6 @@ fn as_text(body: Body) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
 }
 
-fn quote(word: &str) -> Result<String, ApiError> {
-    remote::quote(word).map(Into::into).map_err(|error| ApiError::bad(format!("{word:?}: {error}")))
+fn unquotable(error: Unquotable) -> ApiError {
+    ApiError::bad(format!("invalid name or format: {error}"))
 }

@@ -1,7 +1,6 @@
 //! What would be done: now, after a change, or if machines went down. The answers are those of `muster plan` beside a controller
 //! and of `muster simulate`, with the settings of this controller.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,8 +8,6 @@ use axum::extract::Query;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
-use serde_json::Map;
-use serde_json::Value;
 use serde_json::json;
 
 use super::changes::MODES;
@@ -22,38 +19,26 @@ use crate::api::Api;
 use crate::api::Reply;
 use crate::api::error::ApiError;
 use crate::control::membership::SchedulingMode;
-use crate::core::command;
-use crate::core::command::DesiredChange;
-use crate::core::command::UnitCommand;
+use crate::control::preview::Planner;
 use crate::core::machine_lookup::find_machine;
 use crate::core::model::MachineId;
-use crate::core::model::PlacementError;
 use crate::core::model::Snapshot;
-use crate::core::model::Timestamp;
-use crate::core::reconcile::Reconciler;
-use crate::core::reconcile::assignments::Scope;
+use crate::core::model::Verb;
 use crate::core::simulation;
 use crate::core::simulation::SimulatedHosts;
-use crate::core::simulation::Simulation;
 use crate::core::unit::UnitName;
 use crate::ui;
 
-/// An epoch that no leader has. No host obeys a plan.
-const NO_EPOCH: u64 = 0;
-
 impl Api {
-    /// Returns the reconciler of a controller with the settings of this one.
-    fn reconciler(&self, snapshot: &Snapshot) -> Reconciler {
-        let settings = self.supervision.settings.borrow().clone();
-        let mut reconciler = Reconciler::new(NO_EPOCH, Scope::All, settings.timing, snapshot.clone());
-        settings.apply(&mut reconciler);
-        reconciler
+    /// Returns the settings of this controller.
+    fn planner(&self) -> Planner {
+        Planner::from(&*self.supervision.settings.borrow())
     }
 }
 
 /// A change whose consequences are asked for.
 enum Change {
-    Unit(UnitCommand),
+    Unit(Verb, UnitName),
     Machine(MachineId, SchedulingMode),
 }
 
@@ -77,38 +62,8 @@ impl Change {
         if !snapshot.units.contains_key(&unit) {
             return Err(no_such_unit(&unit));
         }
-        Ok(Some(Self::Unit(UnitCommand::new(verb, unit))))
+        Ok(Some(Self::Unit(verb, unit)))
     }
-
-    /// Returns the records after the change, and the warnings about it.
-    fn apply(self, snapshot: &Snapshot) -> Result<(Snapshot, Vec<String>), ApiError> {
-        let mut changed = snapshot.clone();
-        match self {
-            Self::Machine(id, mode) => {
-                if let Some(machine) = changed.machines.get_mut(&id) {
-                    (machine.cordoned, machine.draining, machine.drain_by) = mode.flags();
-                }
-                Ok((changed, Vec::new()))
-            }
-            Self::Unit(command) => {
-                let decision = command::decide(snapshot, &command)?;
-                match decision.change {
-                    DesiredChange::Nothing => {}
-                    DesiredChange::Delete => drop(changed.units.remove(&command.unit)),
-                    DesiredChange::Put(unit, _) => drop(changed.units.insert(command.unit, unit)),
-                }
-                Ok((changed, decision.warnings))
-            }
-        }
-    }
-}
-
-/// The steps that would follow from some records, and the units that would have no machine.
-fn simulated(api: &Api, snapshot: &Snapshot, now: Timestamp) -> (Simulation, BTreeMap<UnitName, PlacementError>) {
-    let mut reconciler = api.reconciler(snapshot);
-    let mut hosts = SimulatedHosts::of(snapshot, []);
-    let planned = simulation::simulate_present(&mut reconciler, &mut hosts, now);
-    (planned, reconciler.refused().clone())
 }
 
 /// Makes a plan on a thread beside that of the API, one after the other: a large one takes long, and the other clients go on.
@@ -126,33 +81,18 @@ pub(super) async fn plan(State(api): State<Arc<Api>>, Query(parameters): Query<V
     let (snapshot, now) = (api.published()?.snapshot(), api.now());
     let change = Change::read(&snapshot, &parameters)?;
     let value = beside(&api, move |api| {
-        let present = simulated(api, &snapshot, now);
-        match change {
-            None => Ok(ui::plan::json(&snapshot, &present.0)),
-            Some(change) => consequences(api, &snapshot, change, &present, now),
-        }
+        let planner = api.planner();
+        let preview = match change {
+            None => return Ok(ui::plan::json(&snapshot, &planner.present(&snapshot, now).0)),
+            Some(Change::Unit(verb, unit)) => planner.unit(&snapshot, verb, &unit, now)?,
+            Some(Change::Machine(machine, mode)) => planner.machine(&snapshot, mode, machine, now),
+        };
+        let mut value = ui::plan::simulated_json(&snapshot, &preview.simulation, &preview.refused);
+        value.insert("warnings".to_owned(), json!(preview.warnings));
+        value.insert("pending".to_owned(), json!(preview.pending));
+        Ok(value)
     });
     Ok(Json(value.await?).into_response())
-}
-
-/// Returns what follows from a change and not from the present records.
-fn consequences(
-    api: &Api,
-    snapshot: &Snapshot,
-    change: Change,
-    (present, refused): &(Simulation, BTreeMap<UnitName, PlacementError>),
-    now: Timestamp,
-) -> Result<Map<String, Value>, ApiError> {
-    let (changed, warnings) = change.apply(snapshot)?;
-    let (mut planned, mut refused_then) = simulated(api, &changed, now);
-    planned.moves.retain(|it| !present.moves.contains(it));
-    planned.steps.retain(|it| !present.steps.contains(it));
-    planned.health_changes.clear();
-    refused_then.retain(|unit, _| !refused.contains_key(unit));
-    let mut value = ui::plan::simulated_json(snapshot, &planned, &refused_then);
-    value.insert("warnings".to_owned(), json!(warnings));
-    value.insert("pending".to_owned(), json!(present.steps.len()));
-    Ok(value)
 }
 
 pub(super) async fn simulate(State(api): State<Arc<Api>>, Query(parameters): Query<Vec<(String, String)>>) -> Reply {
@@ -169,7 +109,7 @@ pub(super) async fn simulate(State(api): State<Arc<Api>>, Query(parameters): Que
         return Err(ApiError::bad("name the machines that would be down: ?down=MACHINE"));
     }
     let value = beside(&api, move |api| {
-        let mut reconciler = api.reconciler(&snapshot);
+        let mut reconciler = api.planner().reconciler(&snapshot);
         let mut hosts = SimulatedHosts::of(&snapshot, down);
         let simulated = simulation::simulate(&mut reconciler, &mut hosts, api.now());
         Ok(ui::plan::simulated_json(&snapshot, &simulated, reconciler.refused()))

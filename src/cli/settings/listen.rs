@@ -10,6 +10,7 @@ use crate::api::access::AccessRule;
 use crate::api::access::Proof;
 use crate::api::access::Role;
 use crate::core::fingerprint::Fingerprint;
+use crate::core::sanitize::is_plain_name;
 
 /// Where the API is served.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -70,9 +71,10 @@ pub(super) fn one_or_more<'de, D: serde::Deserializer<'de>>(source: D) -> Result
 
 /// Reads the name of a client.
 pub(in crate::cli) fn client_name(name: &str) -> Result<String, String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
-        return Err("invalid name: expected 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`".to_owned());
+    if !is_plain_name(name, 64) {
+        return Err(
+            "invalid name: expected 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-`, and no dot at the start".to_owned()
+        );
     }
     Ok(name.to_owned())
 }

@@ -17,6 +17,7 @@ use crate::cli::error::CommandError;
 use crate::core::alert::KINDS;
 use crate::core::alert::Rules;
 use crate::core::alert::Selector;
+use crate::core::sanitize::is_plain_name;
 use crate::core::unit::Glob;
 use crate::inventory::diagnostic::did_you_mean;
 use crate::notify::Channel;
@@ -163,7 +164,7 @@ pub(super) fn read(text: &str, path: &Path, is_readable: bool) -> Result<Vec<Rec
         let entry = entry.into_inner();
         let name: String = entry.name.chars().take(80).collect();
         let place = format!("{}: line {line}: notify {name:?}", path.display());
-        if !is_name(&entry.name) {
+        if !is_plain_name(&entry.name, 64) {
             let error = CommandError::usage(format!("{place}: invalid name"));
             return Err(error.hint("Use 1 to 64 of A-Z, a-z, 0-9, `_`, `.` and `-`, and no dot at the start."));
         }
@@ -191,11 +192,6 @@ impl Wrong {
 
 fn wrong(error: impl Into<String>, hint: &str) -> Wrong {
     Wrong(error.into(), Some(hint.to_owned()))
-}
-
-fn is_name(name: &str) -> bool {
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_valid)
 }
 
 impl Entry {

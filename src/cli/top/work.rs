@@ -10,7 +10,7 @@ use super::session::News;
 use super::session::Session;
 use crate::cli::error::CommandError;
 use crate::cli::missed;
-use crate::cli::on_machine::quote;
+use crate::cli::on_machine::unquotable;
 use crate::cli::plan;
 use crate::cli::unit_commands::LOCK_WAIT;
 use crate::cli::unit_commands::errors;
@@ -25,6 +25,7 @@ use crate::control::problems::Problem;
 use crate::control::progress::OnProgress;
 use crate::control::progress::Progress;
 use crate::control::progress::Timeouts;
+use crate::control::unit_output;
 use crate::control::verb;
 use crate::core::command::UnitCommand;
 use crate::core::model::Machine;
@@ -37,7 +38,6 @@ use crate::core::simulation::SimulatedHosts;
 use crate::core::unit::UnitName;
 use crate::remote::Command;
 use crate::remote::Exit;
-use crate::remote::RunAs;
 use crate::runner;
 use crate::runner::ClusterContext;
 use crate::ui;
@@ -51,7 +51,7 @@ use crate::ui::top::Message;
 pub(super) const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// How many lines of a journal come first.
-const JOURNAL_LINES: usize = 200;
+const JOURNAL_LINES: u32 = 200;
 
 /// How long a machine has to run nothing before a shell is opened.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -134,14 +134,12 @@ impl Session<'_> {
             self.tell(Message::Journal(number, Vec::new(), end));
             return;
         };
-        let name = match quote(&unit.of_systemd()) {
-            Ok(name) => name,
-            Err(error) => return self.fail("journal", error),
+        let command = match unit_output::journal(unit, JOURNAL_LINES, "short", true) {
+            Ok(command) => command,
+            Err(error) => return self.fail("journal", unquotable(error)),
         };
-        let script = format!("journalctl --unit {name} --no-pager --lines {JOURNAL_LINES} --output short --follow");
         let (cluster, sender) = (self.cluster.clone(), self.sender.clone());
         let task = tokio::spawn(async move {
-            let command = Command { script, run_as: Some(RunAs::root()), ..Command::default() };
             let (target, _) = runner::route(&cluster.remote, &snapshot, &machine).await;
             let mut lines = Lines::new(number, sender.clone());
             let end = match cluster.remote.exec(&target, &command, &mut lines).await {
@@ -209,9 +207,9 @@ async fn observe(cluster: ClusterContext, sender: Sender) {
 fn preview(planner: &Planner, snapshot: &Snapshot, change: &Change, now: Timestamp) -> Result<String, CommandError> {
     let preview = match change {
         Change::Unit(verb, unit) => planner.unit(snapshot, *verb, unit, now)?,
-        Change::Machine(verb, machine) => planner.machine(snapshot, *verb, *machine, now),
+        Change::Machine(verb, machine) => planner.machine(snapshot, mode(*verb), *machine, now),
     };
-    let Preview { snapshot: changed, warnings, simulation, refused } = preview;
+    let Preview { snapshot: changed, warnings, simulation, refused, .. } = preview;
     let warnings = warnings.iter().map(|warning| format!("{warning}\n"));
     let refused = refused.iter().map(|(unit, why)| ui::plan::unschedulable(unit, why));
     let followed = ui::plan::text(&changed, &simulation);
@@ -254,6 +252,15 @@ async fn carry_out(cluster: ClusterContext, change: Change, timeouts: Timeouts, 
     }
 }
 
+/// Returns whether a machine takes units after a verb.
+const fn mode(verb: MachineVerb) -> SchedulingMode {
+    match verb {
+        MachineVerb::Drain | MachineVerb::Leave => SchedulingMode::Drained(None),
+        MachineVerb::Uncordon | MachineVerb::Join => SchedulingMode::Open,
+        MachineVerb::Cordon => SchedulingMode::Cordoned,
+    }
+}
+
 /// Sets whether a machine takes units. Returns the problems that remain, and what was done.
 async fn set_mode(
     cluster: &ClusterContext,
@@ -263,16 +270,12 @@ async fn set_mode(
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(Vec<Problem>, String), CommandError> {
     let name = machine.to_string();
-    let mode = match verb {
-        MachineVerb::Drain => {
-            let drained = Box::pin(membership::drain(cluster, &name, None, timeouts, on_progress)).await?;
-            let Drained { machine, problems, is_empty } = drained;
-            return Ok((problems, messages::drained(&machine, is_empty, cluster.clock.now())));
-        }
-        MachineVerb::Uncordon => SchedulingMode::Open,
-        _ => SchedulingMode::Cordoned,
-    };
-    let changed: Machine = membership::set_scheduling_mode(cluster, &name, mode).await?;
+    if matches!(mode(verb), SchedulingMode::Drained(_)) {
+        let drained = Box::pin(membership::drain(cluster, &name, None, timeouts, on_progress)).await?;
+        let Drained { machine, problems, is_empty } = drained;
+        return Ok((problems, messages::drained(&machine, is_empty, cluster.clock.now())));
+    }
+    let changed: Machine = membership::set_scheduling_mode(cluster, &name, mode(verb)).await?;
     Ok((Vec::new(), messages::cordoned(&changed, changed.cordoned)))
 }
 

@@ -42,6 +42,7 @@ use super::Op;
 use crate::core::model::HealthRecord;
 use crate::core::model::Placement;
 use crate::core::model::Write;
+use crate::core::sanitize::is_plain_name;
 use crate::core::unit::UnitName;
 
 /// The most characters of one text in a record. Hosts and unit files supply such texts, and a record that is too large for
@@ -68,8 +69,7 @@ pub struct Keyspace {
 impl Keyspace {
     /// Returns the keys of the cluster that a token names.
     pub fn new(token: &str) -> Result<Self, BadToken> {
-        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if token.is_empty() || token.len() > 64 || token.starts_with('.') || !token.bytes().all(is_valid) {
+        if !is_plain_name(token, 64) {
             return Err(BadToken(token.chars().take(80).collect()));
         }
         Ok(Self {
